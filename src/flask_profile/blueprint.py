@@ -1,0 +1,229 @@
+"""ProfileBlueprint: mounts the resource and answers its requests."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, cast
+
+from flask import Blueprint, Flask, Response, got_request_exception, request
+from flask.json.provider import DefaultJSONProvider
+from flask_jwt_extended import get_current_user
+from marshmallow import Schema
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, UnsupportedMediaType
+
+from .auth import has_user_loader, token_headers, verified_identity
+from .errors import ANSWERS, UserInactiveError, answer_to
+from .queries import ProfileQuery
+from .schemas import MediaUrl, ProfileSchema, attributes_read, value_of
+from .settings import ConfigurationError, Settings
+
+if TYPE_CHECKING:
+    from flask.blueprints import BlueprintSetupState
+    from werkzeug.routing import Rule
+
+# Stands for the configured prefix until an app is known, in a host's blueprint too.
+_PREFIX = "/{PROFILE_URL_PREFIX}"
+
+
+class ProfileBlueprint(Blueprint):
+    """The resource that answers the authenticated user as JSON, ready to be registered.
+
+    It mounts at ``PROFILE_URL_PREFIX`` (``/api/profile``), with and without a slash at the
+    end, unless ``register_blueprint`` is given a ``url_prefix``. One instance can serve
+    several apps, several instances one app, and one may be nested in another blueprint::
+
+        app.register_blueprint(ProfileBlueprint())
+        app.register_blueprint(ProfileBlueprint("me", schema=Me), url_prefix="/v2/me")
+
+    Errors are answered as JSON; 401 follows RFC 6750 section 3.
+
+    Args:
+        name: The name of the blueprint, the first part of the endpoint ``profile.profile``.
+        user_model: The model to read, as ``PROFILE_USER_MODEL``, which it wins over.
+        schema: The schema class to send, as ``PROFILE_SCHEMA``, which it wins over.
+
+    Raises:
+        ConfigurationError: By ``register_blueprint``, when a setting is wrong.
+    """
+
+    def __init__(
+        self,
+        name: str = "profile",
+        *,
+        user_model: type | str | None = None,
+        schema: type[Schema] | str | None = None,
+    ) -> None:
+        super().__init__(name, __name__, url_prefix=_PREFIX)
+        self._user_model = user_model
+        self._schema = schema
+        self.record(self._mount)
+
+    def _mount(self, state: BlueprintSetupState) -> None:
+        app = cast("Flask", state.app)
+        settings = Settings.read(app.config, user_model=self._user_model, schema=self._schema)
+        resource = _Resource(app, settings)
+
+        def profile(**_url_values: object) -> Response:
+            return resource.answer()
+
+        prefix = _PREFIX if state.url_prefix is None else state.url_prefix
+        state.url_prefix = prefix.replace(_PREFIX, settings.url_prefix)
+        state.add_url_rule(
+            "/",
+            "profile",
+            profile,
+            methods=[*settings.methods, "OPTIONS"],
+            provide_automatic_options=False,
+            strict_slashes=False,
+        )
+        endpoint = f"{state.name_prefix}.{state.name}.profile".lstrip(".")
+        for rule in app.url_map.iter_rules(endpoint):
+            rule.methods = _Methods(rule)
+
+
+class _Methods(set[str]):
+    """The methods of a resource; to the router any that no other route of its URL takes.
+
+    Were they not, the router would refuse a method before any blueprint is known, and the
+    host's handlers would have to answer.
+    """
+
+    def __init__(self, rule: Rule) -> None:
+        super().__init__(rule.methods or ())
+        self._rule = rule
+
+    def __contains__(self, method: object) -> bool:
+        if method == "--":  # How Werkzeug asks for the methods that it has to name.
+            return False
+        return super().__contains__(method) or method not in self.of_url()
+
+    def of_url(self) -> set[str]:
+        """Return the methods of all routes of the URL, the host's own among them."""
+        return {
+            method
+            for rule in self._rule.map.iter_rules()
+            if _place(rule) == _place(self._rule)
+            for method in rule.methods or ()
+        }
+
+
+def _place(rule: Rule) -> tuple[str | None, str | None, str]:
+    return rule.host, rule.subdomain, rule.rule
+
+
+class _Resource:
+    """A mounted profile: what depends on the app is made once, at its first request."""
+
+    def __init__(self, app: Flask, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._checked: set[type] = set()
+        self._methods = {
+            *settings.methods,
+            *("HEAD" for m in settings.methods if m == "GET"),
+        }
+
+    @cached_property
+    def _headers(self) -> dict[str, str]:
+        headers = {"Cache-Control": "no-store"}
+        read_from = token_headers(self._app.config)
+        return headers | ({"Vary": ", ".join(read_from)} if read_from else {})
+
+    @cached_property
+    def _schema(self) -> Schema:
+        schema = (self._settings.schema or ProfileSchema)()
+        for field in schema.dump_fields.values():
+            if isinstance(field, MediaUrl):
+                field.media_url = self._settings.media_url
+        return schema
+
+    @cached_property
+    def _dumps(self) -> Callable[[object], str]:
+        provider = self._app.json
+        if isinstance(provider, DefaultJSONProvider):
+            return partial(provider.dumps, sort_keys=False)
+        return provider.dumps
+
+    @cached_property
+    def _load(self) -> Callable[[object], Any]:
+        """What gets the user of an identity: a query, or the host's own loader."""
+        if has_user_loader():
+            return self._loaded_by_host
+        db = self._app.extensions.get("sqlalchemy")
+        if db is None:
+            message = (
+                "This app has no SQLAlchemy to read users from. Where the app is made, "
+                "write:\n\n    db.init_app(app)"
+            )
+            raise ConfigurationError(message)
+        return ProfileQuery(db, self._schema, self._settings).load
+
+    def _loaded_by_host(self, _identity: object) -> Any:
+        user = get_current_user()
+        if type(user) not in self._checked:
+            attributes_read(self._schema, user, self._settings)
+            self._checked.add(type(user))
+        return user
+
+    def answer(self) -> Response:
+        """Answer the current request."""
+        try:
+            if request.method == "OPTIONS":
+                return self._options()
+            if request.method not in self._methods:
+                raise MethodNotAllowed(self._allowed())
+            return self._profile()
+        except Exception as error:
+            return self._refuse(error)
+
+    def _profile(self) -> Response:
+        load = self._load
+        identity = verified_identity()
+        if self._settings.require_json and not request.is_json:
+            raise UnsupportedMediaType
+        user = load(identity)
+        if self._settings.require_active and not value_of(user, "is_active"):
+            raise UserInactiveError
+        response = self._response(self._dumps(self._schema.dump(user)), 200)
+        if request.method != "POST":
+            response.headers["Cache-Control"] = "private, no-cache"
+            response.add_etag()
+            response.make_conditional(request)
+        return response
+
+    def _options(self) -> Response:
+        response = self._app.response_class(headers=self._headers)
+        response.allow.update(self._allowed())
+        return response
+
+    def _refuse(self, error: Exception) -> Response:
+        if isinstance(error, HTTPException) and type(error) not in ANSWERS:
+            raise error  # A callback of the host aborted the request.
+        answer = answer_to(error)
+        if answer.status == 500:
+            self._report(error)
+        media_type = request.content_type or ""
+        body = answer.render(method=request.method, media_type=media_type)
+        response = self._response(body, answer.status)
+        if answer.status == 401:
+            response.headers["WWW-Authenticate"] = answer.challenge(self._settings.realm)
+        if isinstance(error, MethodNotAllowed):
+            response.allow.update(error.valid_methods or ())
+        return response
+
+    def _response(self, body: str, status: int) -> Response:
+        return self._app.response_class(body, status, self._headers, mimetype="application/json")
+
+    def _report(self, error: Exception) -> None:
+        """Do what Flask does for an unhandled exception, short of answering it."""
+        propagate = self._app.config["PROPAGATE_EXCEPTIONS"]
+        if propagate or (propagate is None and (self._app.testing or self._app.debug)):
+            raise error
+        got_request_exception.send(self._app, _async_wrapper=self._app.ensure_sync, exception=error)
+        self._app.log_exception(sys.exc_info())
+
+    def _allowed(self) -> list[str]:
+        methods = request.url_rule.methods if request.url_rule else None
+        return sorted(methods.of_url()) if isinstance(methods, _Methods) else []

@@ -1,0 +1,109 @@
+"""Every answer that is not a profile: from an exception to a status and a body."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from flask_jwt_extended.exceptions import (
+    CSRFError,
+    InvalidHeaderError,
+    JWTExtendedException,
+    NoAuthorizationError,
+    RevokedTokenError,
+    UserClaimsVerificationError,
+    UserLookupError,
+    WrongTokenError,
+)
+from jwt import (
+    ExpiredSignatureError,
+    ImmatureSignatureError,
+    InvalidAlgorithmError,
+    InvalidAudienceError,
+    InvalidIssuerError,
+    InvalidSignatureError,
+    MissingRequiredClaimError,
+    PyJWKClientConnectionError,
+    PyJWTError,
+)
+from werkzeug.exceptions import MethodNotAllowed, UnsupportedMediaType
+
+from .queries import UserNotFoundError
+
+
+class UserInactiveError(Exception):
+    """The token's user may not be served."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A status and a body; for a token that was sent and refused, also the reason."""
+
+    status: int
+    body: dict[str, str]
+    reason: str | None = None
+
+    def render(self, *, method: str, media_type: str) -> str:
+        """Return the body as JSON, with what it says of the request filled in."""
+        values = {"method": method, "media_type": media_type}
+        return json.dumps({k: text.format(**values) for k, text in self.body.items()})
+
+    def challenge(self, realm: str) -> str:
+        """Return the value of ``WWW-Authenticate`` (RFC 6750 section 3)."""
+        challenge = f'Bearer realm="{realm}"'
+        if self.reason is None:
+            return challenge
+        return f'{challenge}, error="invalid_token", error_description="{self.reason}"'
+
+
+def _invalid_token(reason: str) -> Answer:
+    body = {
+        "detail": "Given token not valid for any token type",
+        "code": "token_not_valid",
+    }
+    return Answer(401, body, reason)
+
+
+_USER_NOT_FOUND = Answer(404, {"error": "The user cannot be found in the database."})
+_FAILURE = Answer(500, {"error": "The profile could not be loaded."})
+
+# An exception is answered as the nearest of its classes that stands here.
+ANSWERS: dict[type[BaseException], Answer] = {
+    NoAuthorizationError: Answer(401, {"detail": "Authentication credentials were not provided."}),
+    InvalidHeaderError: Answer(
+        401,
+        {
+            "detail": "Authorization header must contain two space-delimited values",
+            "code": "bad_authorization_header",
+        },
+    ),
+    ExpiredSignatureError: _invalid_token("The token has expired"),
+    ImmatureSignatureError: _invalid_token("The token is not yet valid"),
+    InvalidSignatureError: _invalid_token("The signature does not match"),
+    InvalidAlgorithmError: _invalid_token("The algorithm is not allowed"),
+    InvalidIssuerError: _invalid_token("The issuer is not the expected one"),
+    InvalidAudienceError: _invalid_token("The token is meant for another audience"),
+    MissingRequiredClaimError: _invalid_token("The token lacks a required claim"),
+    WrongTokenError: _invalid_token("The token is not an access token"),
+    RevokedTokenError: _invalid_token("The token has been revoked"),
+    CSRFError: _invalid_token("The CSRF token is missing or does not match"),
+    UserClaimsVerificationError: _invalid_token("The claims of the token are refused"),
+    JWTExtendedException: _invalid_token("The token is malformed or lacks a claim"),
+    PyJWTError: _invalid_token("The token is malformed"),
+    PyJWKClientConnectionError: _FAILURE,
+    UserInactiveError: Answer(
+        401, {"detail": "User is inactive", "code": "user_inactive"}, "User is inactive"
+    ),
+    UserLookupError: _USER_NOT_FOUND,
+    UserNotFoundError: _USER_NOT_FOUND,
+    MethodNotAllowed: Answer(405, {"detail": 'Method "{method}" not allowed.'}),
+    UnsupportedMediaType: Answer(
+        415, {"detail": 'Unsupported media type "{media_type}" in request.'}
+    ),
+    Exception: _FAILURE,
+}
+
+
+def answer_to(error: Exception) -> Answer:
+    """Return the answer of the table for an exception."""
+    return next(ANSWERS[cls] for cls in type(error).__mro__ if cls in ANSWERS)

@@ -1,0 +1,204 @@
+"""From an identity to what the schema sends of its user, in one SQL statement."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+from sqlalchemy import BigInteger, Engine, SmallInteger, Uuid, bindparam, select
+from sqlalchemy.orm import joinedload, lazyload, load_only
+from sqlalchemy.types import TypeDecorator
+
+from .models import ProfileMixin
+from .schemas import Tree, add_mentioned, attributes_read, value_of
+from .settings import ConfigurationError, Settings
+
+if TYPE_CHECKING:
+    from flask_sqlalchemy import SQLAlchemy
+    from marshmallow import Schema
+    from sqlalchemy.engine import Dialect
+    from sqlalchemy.orm import DeclarativeBase, Mapper, Session
+    from sqlalchemy.orm.strategy_options import _AbstractLoad  # pyright: ignore[reportPrivateUsage]
+    from sqlalchemy.types import TypeEngine
+
+_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+class UserNotFoundError(Exception):
+    """No user of the database has the identity."""
+
+
+class ProfileQuery:
+    """The one statement that reads a user, made once for an app, its model and a schema.
+
+    It selects the columns that the schema names; where the schema has fields that no column
+    answers, the entity with just the attributes that it needs.
+    """
+
+    def __init__(self, db: SQLAlchemy, schema: Schema, settings: Settings) -> None:
+        model = settings.user_model or _only_model(db)
+        self._session = db.session
+        self._mapper: Mapper[Any] = cast("type[DeclarativeBase]", model).__mapper__
+        self._key = _key(self._mapper, settings.identity_field)
+        tree, functions = attributes_read(schema, model, settings)
+        tree.setdefault(self._key, {})
+        self._of_columns = not functions and {*tree} <= {*self._mapper.column_attrs.keys()}
+        statement: Any
+        if self._of_columns:
+            statement = select(*(getattr(model, name).label(name) for name in tree))
+        else:
+            add_mentioned(tree, functions, model)
+            statement = select(model).options(*_loading(self._mapper, tree))
+        key = getattr(model, self._key)
+        self._statement = statement.where(key == bindparam("identity", type_=key.type))
+        self._parse = _parser(key.type, self._bind(self._session()).dialect)
+
+    def load(self, identity: object) -> Any:
+        """Return the user, as a mapping of columns or as an entity, or raise UserNotFoundError."""
+        user = self._read({"identity": self._parse(identity)})
+        if user is None:
+            raise UserNotFoundError
+        key = value_of(user, self._key)
+        # A collation may find more than it was asked for: "ALICE " where alice is meant.
+        if isinstance(key, str) and key != identity:
+            raise UserNotFoundError
+        return user
+
+    def _read(self, parameters: dict[str, object]) -> Any:
+        session = self._session()
+        if self._of_columns and not _takes_part(session):
+            bind = self._bind(session)
+            if isinstance(bind, Engine):
+                with bind.connect() as connection:
+                    found = connection.execute(self._statement, parameters)
+                    return found.mappings().one_or_none()
+        rows = session.execute(self._statement, parameters)
+        return (rows.mappings() if self._of_columns else rows.unique().scalars()).one_or_none()
+
+    def _bind(self, session: Session) -> Any:
+        return session.get_bind(mapper=self._mapper, clause=self._statement)
+
+
+def _takes_part(session: Session) -> bool:
+    """Tell whether the session has to read itself.
+
+    It has to where it holds a connection (a second one could exhaust the pool, and would not
+    see the transaction) and where the host listens to what it executes or begins.
+    """
+    events: Any = session.dispatch
+    return bool(session.in_transaction() or events.do_orm_execute or events.after_begin)
+
+
+def _only_model(db: SQLAlchemy) -> type:
+    models = [mapper.class_ for mapper in cast("type[DeclarativeBase]", db.Model).registry.mappers]
+    users = [
+        model
+        for model in models
+        if issubclass(model, ProfileMixin) and not any(base in models for base in model.__mro__[1:])
+    ]
+    if len(users) == 1:
+        return users[0]
+    names = sorted(f"{user.__module__}:{user.__qualname__}" for user in users)
+    message = (
+        f"Several models have the ProfileMixin: {', '.join(names)}. Name the one to serve:\n\n"
+        f'    app.config["PROFILE_USER_MODEL"] = "{names[0]}"'
+        if names
+        else "No model of this app's SQLAlchemy has the ProfileMixin. Add it to your user model, "
+        "in a module that is imported before the first request:\n\n"
+        "    class User(ProfileMixin, db.Model): ..."
+    )
+    raise ConfigurationError(message)
+
+
+def _key(mapper: Mapper[Any], identity_field: str | None) -> str:
+    model = mapper.class_.__name__
+    if identity_field is None and len(mapper.primary_key) == 1:
+        return mapper.get_property_by_column(mapper.primary_key[0]).key
+    if identity_field is not None and identity_field in mapper.column_attrs:
+        return identity_field
+    message = (
+        f"The primary key of {model} has several columns."
+        if identity_field is None
+        else f"PROFILE_IDENTITY_FIELD is {identity_field!r}, which is no column of {model}."
+    )
+    columns = ", ".join(mapper.column_attrs.keys())
+    message += (
+        f" Name the column that identifies a user, one of {columns}:\n\n"
+        '    app.config["PROFILE_IDENTITY_FIELD"] = "…"'
+    )
+    raise ConfigurationError(message)
+
+
+def _loading(mapper: Mapper[Any], tree: Tree) -> Iterator[_AbstractLoad]:
+    """Yield the options by which one statement loads the tree, and nothing of the rest."""
+    yield lazyload("*")
+    entity = mapper.class_
+    columns = [getattr(entity, name) for name in tree if name in mapper.column_attrs]
+    if columns:
+        yield load_only(*columns)
+    for related in mapper.relationships:
+        if related.key in tree and related.lazy not in {"dynamic", "write_only"}:
+            options: Any = _loading(related.mapper, tree[related.key])
+            yield joinedload(getattr(entity, related.key)).options(*options)
+
+
+def _parser(declared: TypeEngine[Any], dialect: Dialect) -> Callable[[object], object]:
+    """Return what turns an identity into a value that the database can compare with a key.
+
+    Tokens carry text whatever the key's type is, and a database may raise an error for a value
+    that is not of its type: whatever is not the canonical text of such a value is no user.
+    """
+    actual = declared.dialect_impl(dialect)
+    stored = actual
+    while isinstance(stored, TypeDecorator):
+        stored = stored.impl_instance
+    kinds = {_python_type(declared), _python_type(stored)}
+    convert: Callable[[str], Any] | None = next((k for k in (uuid.UUID, int) if k in kinds), None)
+    if convert is None and str in kinds:
+        convert = _uuid_text if isinstance(stored, Uuid) else str
+    if convert is None:
+        message = (
+            f"Identities cannot be read as {declared!r}: PROFILE_IDENTITY_FIELD must name a column "
+            "of integers, text or UUIDs, or the type must have a python_type of these."
+        )
+        raise ConfigurationError(message)
+    limit = _integer_limit(stored, dialect)
+    process = actual.bind_processor(dialect)
+
+    def parse(identity: object) -> object:
+        text = str(identity) if convert is int and type(identity) is int else identity
+        if not isinstance(text, str) or _NOT_STORABLE.search(text):
+            raise UserNotFoundError
+        try:
+            value: Any = convert(text)
+            if process:
+                process(value)  # The host's own type may refuse what is not canonical.
+        except (ValueError, TypeError, LookupError, ArithmeticError):
+            raise UserNotFoundError from None
+        if str(value) != text or (convert is int and not -limit <= value < limit):
+            raise UserNotFoundError
+        return value
+
+    return parse
+
+
+def _python_type(type_: TypeEngine[Any]) -> type | None:
+    try:
+        return type_.python_type
+    except NotImplementedError:
+        return None
+
+
+def _uuid_text(text: str) -> str:
+    return str(uuid.UUID(text))
+
+
+def _integer_limit(stored: TypeEngine[Any], dialect: Dialect) -> int:
+    """Return the first integer that cannot be asked for; only PostgreSQL goes by the type."""
+    if dialect.name in {"mysql", "mariadb"}:
+        return 2**64
+    if dialect.name == "sqlite" or isinstance(stored, BigInteger):
+        return 2**63
+    return 2**15 if isinstance(stored, SmallInteger) else 2**31

@@ -1,0 +1,167 @@
+"""The PROFILE_* settings of one app: read once, checked, frozen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from marshmallow import Schema
+from sqlalchemy.orm import Mapper
+from werkzeug.utils import import_string
+
+_T = TypeVar("_T")
+
+_METHODS = ("GET", "POST")
+
+
+class ConfigurationError(Exception):
+    """The host app is set up in a way that cannot work.
+
+    Raised by ``register_blueprint`` for a wrong ``PROFILE_*`` value, and at the first
+    request for what can only be known then (no ``JWTManager``, no user model, …). The
+    message names what is wrong and the line of code or config that mends it.
+    """
+
+
+def _text(pattern: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(value)
+        return str(value)
+
+    return parse
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(value)
+    return value
+
+
+def _methods(value: str | Iterable[str]) -> tuple[str, ...]:
+    names = value.split(",") if isinstance(value, str) else value
+    methods = tuple(dict.fromkeys(name.strip().upper() for name in names))
+    if not methods or not set(methods) <= set(_METHODS):
+        raise ValueError(value)
+    return methods
+
+
+def _class(is_right: Callable[[type], bool]) -> Callable[[Any], type]:
+    def parse(value: Any) -> type:
+        found = import_string(value) if isinstance(value, str) else value
+        if not (isinstance(found, type) and is_right(found)):
+            raise TypeError(value)
+        return found
+
+    return parse
+
+
+def _is_mapped(model: type) -> bool:
+    return isinstance(getattr(model, "__mapper__", None), Mapper)
+
+
+def _is_schema(schema: type) -> bool:
+    return issubclass(schema, Schema)
+
+
+def _setting(default: _T, parse: Callable[[Any], _T], right: str) -> _T:
+    """Declare a setting: its default, what reads a value, and what a right value is."""
+    metadata = {"parse": parse, "right": right}
+    declared: _T = field(default=default, metadata=metadata)
+    return declared
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One attribute for each ``PROFILE_*`` key; the key is the name in capitals."""
+
+    url_prefix: str = _setting(
+        "/api/profile",
+        _text(r"/|(/[^/\s<>?#]+)+/?"),
+        'a path from the root, such as "/api/profile"',
+    )
+    user_model: type | None = _setting(
+        None, _class(_is_mapped), 'a mapped model class, or "package.module:User"'
+    )
+    schema: type[Schema] | None = _setting(
+        None,
+        _class(_is_schema),
+        'a marshmallow schema class, or "package.module:Schema"',
+    )
+    methods: tuple[str, ...] = _setting(
+        ("POST",), _methods, f"a list that holds some of {', '.join(_METHODS)}"
+    )
+    identity_field: str | None = _setting(
+        None,
+        _text(r"[^\W\d]\w*"),
+        'the name of a model attribute, such as "username"',
+    )
+    media_url: str = _setting(
+        "/media/",
+        _text(r"(/|[A-Za-z][A-Za-z0-9+.-]*://)(\S*/)?"),
+        'a path from the root or a URL that ends with a slash, such as "/media/"',
+    )
+    require_active: bool = _setting(True, _boolean, "true or false")
+    require_json: bool = _setting(False, _boolean, "true or false")
+    realm: str = _setting(
+        "api",
+        _text(r"[ !#-\[\]-~]+"),
+        "printable ASCII text without quotes and backslashes",
+    )
+
+    @classmethod
+    def read(
+        cls,
+        config: Mapping[str, Any],
+        *,
+        user_model: type | str | None = None,
+        schema: type[Schema] | str | None = None,
+    ) -> Settings:
+        """Read and check an app's settings.
+
+        Args:
+            config: The app's config.
+            user_model: The blueprint's argument, which wins over the config.
+            schema: The blueprint's argument, which wins over the config.
+
+        Raises:
+            ConfigurationError: A value is wrong, or a key is a near miss of a setting.
+        """
+        declared = {f"PROFILE_{f.name.upper()}": f for f in fields(cls)}
+        _refuse_near_misses(config, declared)
+        given = {key: (key, config[key]) for key in declared if key in config}
+        for name, argument in (("user_model", user_model), ("schema", schema)):
+            if argument is not None:
+                label = f"ProfileBlueprint({name}=…)"
+                given[f"PROFILE_{name.upper()}"] = (label, argument)
+
+        values: dict[str, Any] = {}
+        for key, (label, value) in given.items():
+            setting = declared[key]
+            if value is None and setting.default is None:
+                continue
+            try:
+                values[setting.name] = setting.metadata["parse"](value)
+            except (TypeError, ValueError, AttributeError, ImportError) as error:
+                message = f"{label} is {value!r}; it must be {setting.metadata['right']}."
+                raise ConfigurationError(message) from error
+        return cls(**values)
+
+
+def _refuse_near_misses(config: Mapping[str, Any], known: Iterable[str]) -> None:
+    suffixes = [key.removeprefix("PROFILE_") for key in known]
+    for key in config:
+        suffix = key.removeprefix("PROFILE_")
+        if suffix == key or suffix in suffixes:
+            continue
+        near = get_close_matches(suffix, suffixes, n=1, cutoff=0.8)
+        if near:
+            message = (
+                f"{key} is {config[key]!r}, but there is no such setting; it must be "
+                f"spelled PROFILE_{near[0]}. (Is the key your own? Then give it a name "
+                "that is not so close to one of ours.)"
+            )
+            raise ConfigurationError(message)
