@@ -62,7 +62,7 @@ class ProfileQuery:
             raise UserNotFoundError
         key = value_of(user, self._key)
         # A collation may find more than it was asked for: "ALICE " where alice is meant.
-        if isinstance(key, str) and key != identity:
+        if isinstance(key, (str, uuid.UUID)) and str(key) != identity:
             raise UserNotFoundError
         return user
 
@@ -135,9 +135,10 @@ def _loading(mapper: Mapper[Any], tree: Tree) -> Iterator[_AbstractLoad]:
     """Yield the options by which one statement loads the tree, and nothing of the rest."""
     yield lazyload("*")
     entity = mapper.class_
-    columns = [getattr(entity, name) for name in tree if name in mapper.column_attrs]
-    if columns:
-        yield load_only(*columns)
+    keys = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+    names = {mapper.synonyms[n].name if n in mapper.synonyms else n for n in [*tree, *keys]}
+    if tree:
+        yield load_only(*(getattr(entity, name) for name in names if name in mapper.column_attrs))
     for related in mapper.relationships:
         if related.key in tree and related.lazy not in {"dynamic", "write_only"}:
             options: Any = _loading(related.mapper, tree[related.key])
@@ -154,10 +155,10 @@ def _parser(declared: TypeEngine[Any], dialect: Dialect) -> Callable[[object], o
     stored = actual
     while isinstance(stored, TypeDecorator):
         stored = stored.impl_instance
-    kinds = {_python_type(declared), _python_type(stored)}
-    convert: Callable[[str], Any] | None = next((k for k in (uuid.UUID, int) if k in kinds), None)
-    if convert is None and str in kinds:
-        convert = _uuid_text if isinstance(stored, Uuid) else str
+    kinds = (_python_type(declared), _python_type(stored))
+    convert: Any = next((kind for kind in kinds if kind in {int, str, uuid.UUID}), None)
+    if convert is str and isinstance(stored, Uuid):
+        convert = _uuid_text
     if convert is None:
         message = (
             f"Identities cannot be read as {declared!r}: PROFILE_IDENTITY_FIELD must name a column "

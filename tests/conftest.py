@@ -1,0 +1,141 @@
+"""A host app in one line, and a client's view of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from flask_jwt_extended import JWTManager, create_access_token
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import String, event
+from sqlalchemy.orm import Mapped, mapped_column
+from werkzeug.test import TestResponse
+
+from flask_profile import ProfileBlueprint, ProfileMixin
+
+SECRET = "a secret of more than thirty-two bytes"
+JOHN = {
+    "id": 1,
+    "username": "john_doe",
+    "email": "john@example.com",
+    "first_name": "John",
+    "last_name": "Doe",
+    "number_phone": "1234567890",
+    "avatar": "avatars/profile.jpg",
+    "date_joined": datetime(2024, 1, 15, 10, 30, tzinfo=timezone.utc),
+    "last_login": datetime(2024, 3, 10, 14, 20, tzinfo=timezone.utc),
+}
+JOHN_AS_JSON = (
+    '{"id": 1, "username": "john_doe", "email": "john@example.com", "first_name": "John", '
+    '"last_name": "Doe", "number_phone": "1234567890", "avatar": "/media/avatars/profile.jpg", '
+    '"date_joined": "2024-01-15T10:30:00Z", "last_login": "2024-03-10T14:20:00Z", '
+    '"is_active": true, "is_staff": false, "is_superuser": false}'
+)
+
+
+def user_of(db: SQLAlchemy) -> type[Any]:
+    """Make the model of an ordinary host, which keeps a password hash beside the profile."""
+
+    class User(ProfileMixin, db.Model):  # type: ignore[name-defined]
+        password_hash: Mapped[str | None] = mapped_column(String(255))
+
+    return User
+
+
+class Host:
+    """A host app with its database and its model."""
+
+    def __init__(self, app: Flask, db: SQLAlchemy, user: type[Any] | None) -> None:
+        self.app = app
+        self.db = db
+        self.User = user
+        self.jwt: JWTManager = app.extensions.get("flask-jwt-extended")
+
+    @property
+    def client(self) -> FlaskClient:
+        """A client without a cookie jar, which sends just the headers that it is given."""
+        return self.app.test_client(use_cookies=False)
+
+    def add(self, **values: Any) -> Host:
+        """Put a user like John into the database, but for the values given."""
+        with self.app.app_context():
+            self.db.create_all()
+            self.db.session.add(self.User(**(JOHN | values)))
+            self.db.session.commit()
+        return self
+
+    def token(self, identity: Any = "1", **options: Any) -> str:
+        with self.app.app_context():
+            return create_access_token(identity, **options)
+
+    def bearer(self, identity: Any = "1", **options: Any) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token(identity, **options)}"}
+
+    def post(self, identity: Any = "1", url: str = "/api/profile/", **options: Any) -> TestResponse:
+        """Ask for a profile as the client of a user does."""
+        headers = {**self.bearer(identity), **options.pop("headers", {})}
+        return self.client.post(url, headers=headers, **options)
+
+    @contextmanager
+    def statements(self) -> Iterator[list[str]]:
+        """Collect the SQL that is sent to the database meanwhile."""
+        sent: list[str] = []
+
+        def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            sent.append(statement)
+
+        with self.app.app_context():
+            engines = list(self.db.engines.values())
+        for engine in engines:
+            event.listen(engine, "before_cursor_execute", note)
+        yield sent
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+def host(tmp_path: Any) -> Iterator[Callable[..., Host]]:
+    """Return what makes a host: its config by keyword, its parts by ``model`` and the like."""
+    hosts: list[Host] = []
+
+    def make(
+        *,
+        model: Callable[[SQLAlchemy], type[Any]] | None = user_of,
+        db: SQLAlchemy | None = None,
+        blueprint: ProfileBlueprint | None = None,
+        with_jwt: bool = True,
+        with_db: bool = True,
+        **config: Any,
+    ) -> Host:
+        app = Flask("host", instance_path=str(tmp_path))
+        app.config.update(
+            {"SQLALCHEMY_DATABASE_URI": "sqlite://", "JWT_SECRET_KEY": SECRET} | config
+        )
+        db = db or SQLAlchemy()
+        user = model(db) if model else None
+        if with_db:
+            db.init_app(app)
+        if with_jwt:
+            JWTManager(app)
+        app.register_blueprint(blueprint or ProfileBlueprint())
+        made = Host(app, db, user)
+        if with_db:
+            hosts.append(made)
+        return made
+
+    yield make
+    for made in hosts:
+        with made.app.app_context():
+            for engine in made.db.engines.values():
+                engine.dispose()
+
+
+@pytest.fixture
+def john(host: Callable[..., Host]) -> Host:
+    """A host with default settings and John in its database."""
+    return host().add()

@@ -1,0 +1,413 @@
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session
+from sqlalchemy import (
+    CHAR,
+    BigInteger,
+    LargeBinary,
+    SmallInteger,
+    String,
+    TypeDecorator,
+    Uuid,
+    event,
+    select,
+)
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    DeclarativeBaseNoMeta,
+    Mapped,
+    mapped_column,
+    with_loader_criteria,
+)
+from sqlalchemy.pool import QueuePool
+from sqlalchemy.types import Integer
+
+from conftest import JOHN_AS_JSON, user_of
+from flask_profile import ConfigurationError, ProfileMixin, ProfileSchema
+from flask_profile.queries import UserNotFoundError, _parser
+
+NOT_FOUND = {"error": "The user cannot be found in the database."}
+KEY = uuid.UUID("6f1c2a51-93b5-4b6e-8f0e-3f6f3a2f1c0d")
+
+
+class Guid(TypeDecorator):
+    """The recipe that many hosts have: a UUID in a CHAR."""
+
+    impl = CHAR(32)
+    cache_ok = True
+
+    def process_bind_param(self, value, dialect):
+        return uuid.UUID(str(value)).hex
+
+    def process_result_value(self, value, dialect):
+        return uuid.UUID(value)
+
+
+class Badge(TypeDecorator):
+    """An integer that is written like ``A7``."""
+
+    impl = Integer
+    cache_ok = True
+    python_type = str
+
+    def process_bind_param(self, value, dialect):
+        return {"A": 1}[value[0]] * 100 + int(value[1:])
+
+    def process_result_value(self, value, dialect):
+        return f"A{value - 100}"
+
+
+def keyed(type_, python=object):
+    def model(db):
+        class User(ProfileMixin, db.Model):
+            id = mapped_column(type_, primary_key=True)
+
+        return User
+
+    return model
+
+
+KEYS = {
+    "integer": (Integer(), 1, "1"),
+    "big integer": (BigInteger().with_variant(Integer(), "sqlite"), 2**62, str(2**62)),
+    "text": (String(36), "josé 😀", "josé 😀"),
+    "UUID": (Uuid(), KEY, str(KEY)),
+    "UUID as text": (Uuid(as_uuid=False), str(KEY), str(KEY)),
+    "a UUID of the host's own": (Guid(), KEY, str(KEY)),
+    "a type of the host's own": (Badge(), "A7", "A7"),
+}
+STRANGE = ["", " ", "\0", "1\0", "\ud800", " 1", "1 ", "+1", "01", "1_0", "1.0", "1e0", "-0", "１"]
+STRANGE += ["0x1", "true", "null", str(2**63), str(-(2**63) - 1), "9" * 5000, str(KEY).upper()]
+STRANGE += [KEY.hex, f"{{{KEY}}}", f"urn:uuid:{KEY}", f"{KEY} ", "A", "A7 ", "B7", "'; DROP TABLE"]
+OTHER_TYPES = [None, True, False, 1.0, [], ["1"], {}, {"id": 1}]
+
+
+@pytest.mark.parametrize("case", KEYS)
+def test_a_user_is_found_by_the_text_of_its_key(case, host):
+    type_, key, text = KEYS[case]
+    made = host(model=keyed(type_)).add(id=key)
+    response = made.post(text)
+    assert response.status_code == 200
+    assert response.json["id"] == (key if isinstance(key, int) else text)
+
+
+@pytest.mark.parametrize("identity", STRANGE)
+@pytest.mark.parametrize("case", KEYS)
+def test_an_identity_that_is_no_users_is_not_found(case, identity, host):
+    type_, key, _ = KEYS[case]
+    made = host(model=keyed(type_)).add(id=key)
+    with made.statements() as statements:
+        response = made.post(identity)
+    assert (response.status_code, response.json) == (404, NOT_FOUND)
+    # Only the database knows which text is a key, and only the host what its own type takes.
+    assert statements == [] or case in {
+        "text",
+        "a UUID of the host's own",
+        "a type of the host's own",
+    }
+
+
+@pytest.mark.parametrize("identity", OTHER_TYPES)
+@pytest.mark.parametrize("case", KEYS)
+def test_an_identity_of_another_type_is_not_found(case, identity, host):
+    type_, key, _ = KEYS[case]
+    made = host(model=keyed(type_), JWT_VERIFY_SUB=False).add(id=key)
+    with made.statements() as statements:
+        response = made.post(identity)
+    assert (response.status_code, response.json) == (404, NOT_FOUND)
+    assert statements == []
+
+
+def test_an_integer_identity_names_an_integer_key(host):
+    assert host(JWT_VERIFY_SUB=False).add().post(1).status_code == 200
+
+
+def test_an_integer_identity_names_no_text_key(host):
+    assert host(model=keyed(String(9)), JWT_VERIFY_SUB=False).add(id="1").post(1).json == NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("type_", "dialect", "largest"),
+    [
+        (SmallInteger(), postgresql.dialect(), 2**15 - 1),
+        (Integer(), postgresql.dialect(), 2**31 - 1),
+        (BigInteger(), postgresql.dialect(), 2**63 - 1),
+        (Integer(), sqlite.dialect(), 2**63 - 1),
+        (mysql.BIGINT(unsigned=True), mysql.dialect(), 2**64 - 1),
+    ],
+)
+def test_integers_are_asked_for_within_the_range_of_the_database(type_, dialect, largest):
+    parse = _parser(type_, dialect)
+    assert parse(str(largest)) == largest
+    assert parse(str(-largest)) == -largest
+    for beyond in (largest + 1, -largest - 2):
+        with pytest.raises(UserNotFoundError):
+            parse(str(beyond))
+
+
+def test_a_deleted_user_is_not_found(john):
+    with john.app.app_context():
+        john.db.session.delete(john.db.session.get(john.User, 1))
+        john.db.session.commit()
+    response = john.post()
+    assert (response.status_code, response.json) == (404, NOT_FOUND)
+
+
+def test_an_identity_may_name_another_column(host):
+    made = host(PROFILE_IDENTITY_FIELD="username").add()
+    assert made.post("john_doe").status_code == 200
+    assert made.post("1").json == NOT_FOUND
+
+
+def test_an_identity_must_be_the_text_of_the_column_whatever_its_collation(host):
+    def model(db):
+        class User(ProfileMixin, db.Model):
+            username: Mapped[str] = mapped_column(String(150, collation="NOCASE"), unique=True)
+
+        return User
+
+    made = host(model=model, PROFILE_IDENTITY_FIELD="username").add()
+    assert made.post("john_doe").status_code == 200
+    assert made.post("JOHN_DOE").json == NOT_FOUND
+
+
+def test_an_ambiguous_identity_is_an_error_and_nobodys_profile(host):
+    made = host(PROFILE_IDENTITY_FIELD="first_name").add()
+    made.add(id=2, username="john2", email="john2@example.com")
+    assert made.post("John").status_code == 500
+
+
+def composite(db):
+    class User(ProfileMixin, db.Model):
+        tenant: Mapped[int] = mapped_column(primary_key=True, default=1)
+
+    return User
+
+
+def test_a_composite_key_needs_the_name_of_a_column(host):
+    with pytest.raises(ConfigurationError, match=r"(?s)several columns.*PROFILE_IDENTITY_FIELD"):
+        host(model=composite, TESTING=True).add().post()
+    made = host(model=composite, PROFILE_IDENTITY_FIELD="username").add()
+    assert made.post("john_doe").status_code == 200
+
+
+@pytest.mark.parametrize("field", ["nickname", "metadata"])
+def test_an_identity_field_that_is_no_column_is_a_configuration_error(field, host):
+    made = host(PROFILE_IDENTITY_FIELD=field, TESTING=True).add()
+    with pytest.raises(ConfigurationError, match=f"{field}.*no column of User.*username"):
+        made.post()
+
+
+def test_a_key_that_no_text_can_name_is_a_configuration_error(host):
+    made = host(model=keyed(LargeBinary(16)), TESTING=True).add(id=b"1")
+    with pytest.raises(ConfigurationError, match=r"LargeBinary\(length=16\).*python_type"):
+        made.post()
+
+
+class OldType(Integer):
+    @property
+    def python_type(self):
+        raise NotImplementedError
+
+
+def test_a_key_of_an_unknown_type_is_a_configuration_error(host):
+    made = host(model=keyed(OldType()), TESTING=True).add()
+    with pytest.raises(ConfigurationError, match="OldType"):
+        made.post()
+
+
+class Names(ProfileSchema):
+    class Meta:
+        fields = ("id", "username")
+
+
+def plain_model(db):
+    class Plain(db.Model):
+        id: Mapped[int] = mapped_column(primary_key=True)
+        username: Mapped[str]
+
+    return Plain
+
+
+class TestModel:
+    def test_none_is_a_configuration_error(self, host):
+        made = host(model=None, TESTING=True)
+        with pytest.raises(
+            ConfigurationError, match=r"(?s)No model.*class User\(ProfileMixin, db.Model"
+        ):
+            made.post()
+
+    def test_several_are_a_configuration_error_that_names_them(self, host):
+        def models(db):
+            class Staff(ProfileMixin, db.Model):
+                pass
+
+            return user_of(db)
+
+        made = host(model=models, TESTING=True)
+        with pytest.raises(
+            ConfigurationError, match=r"(?s)\.User, .*\.Staff\..*PROFILE_USER_MODEL"
+        ):
+            made.post()
+
+    def test_one_of_several_can_be_named(self, host):
+        db = SQLAlchemy()
+
+        class Staff(ProfileMixin, db.Model):
+            pass
+
+        made = host(db=db, PROFILE_USER_MODEL=Staff).add()
+        with made.app.app_context():
+            made.db.session.add(Staff(id=1, username="boss", email="boss@example.com"))
+            made.db.session.commit()
+        assert made.post().json["username"] == "boss"
+
+    def test_a_subclass_is_no_second_one(self, host):
+        def model(db):
+            class User(ProfileMixin, db.Model):
+                kind: Mapped[str] = mapped_column(String(9), default="user")
+                __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "user"}
+
+            class Admin(User):
+                __mapper_args__ = {"polymorphic_identity": "admin"}
+
+            return Admin
+
+        assert host(model=model).add().post().get_data(as_text=True) == JOHN_AS_JSON
+
+    def test_it_may_do_without_the_mixin(self, host):
+        db = SQLAlchemy()
+        plain = plain_model(db)
+        made = host(
+            db=db,
+            model=None,
+            PROFILE_USER_MODEL=plain,
+            PROFILE_SCHEMA="test_queries:Names",
+            PROFILE_REQUIRE_ACTIVE=False,
+        )
+        with made.app.app_context():
+            db.create_all()
+            db.session.add(plain(id=1, username="john_doe"))
+            db.session.commit()
+        assert made.post().json == {"id": 1, "username": "john_doe"}
+
+    @pytest.mark.parametrize("base", [DeclarativeBase, DeclarativeBaseNoMeta])
+    def test_any_base_will_do(self, base, host):
+        class Base(base):
+            pass
+
+        made = host(db=SQLAlchemy(model_class=Base)).add()
+        assert made.post().get_data(as_text=True) == JOHN_AS_JSON
+
+    def test_a_model_without_is_active_is_a_configuration_error(self, host):
+        db = SQLAlchemy()
+        made = host(
+            db=db,
+            model=None,
+            TESTING=True,
+            PROFILE_USER_MODEL=plain_model(db),
+            PROFILE_SCHEMA="test_queries:Names",
+        )
+        with pytest.raises(
+            ConfigurationError, match=r"(?s)is_active.*PROFILE_REQUIRE_ACTIVE.*False"
+        ):
+            made.post()
+
+
+class TestSession:
+    @pytest.fixture
+    def small(self, host, tmp_path):
+        """A host whose pool has a single connection, and does not wait for a second."""
+        pool = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
+        return host(
+            SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/small.db",
+            SQLALCHEMY_ENGINE_OPTIONS=pool,
+        ).add()
+
+    def test_no_second_connection_is_taken_while_the_session_holds_one(self, small):
+        @small.app.before_request
+        def hold():
+            small.db.session.execute(select(small.User.id))
+
+        for _ in range(3):
+            assert small.post().status_code == 200
+
+    def test_no_connection_is_kept_where_the_session_held_none(self, small):
+        @small.app.after_request
+        def look(response):
+            with small.app.app_context():
+                response.headers["X-Pool"] = str(small.db.engine.pool.checkedout())
+            assert not small.db.session.in_transaction()
+            return response
+
+        assert small.post().headers["X-Pool"] == "0"
+
+    def test_what_the_request_has_changed_is_seen(self, john):
+        @john.app.before_request
+        def rename():
+            john.db.session.get(john.User, 1).first_name = "Johnny"
+
+        assert john.post().json["first_name"] == "Johnny"
+
+    def test_a_host_that_filters_what_its_session_executes_is_honoured(self, john):
+        def only_staff(state):
+            state.statement = state.statement.options(
+                with_loader_criteria(john.User, john.User.is_staff.is_(True))
+            )
+
+        with john.app.app_context():
+            event.listen(john.db.session, "do_orm_execute", only_staff)
+        assert john.post().json == NOT_FOUND
+
+    def test_a_host_that_prepares_its_transactions_is_honoured(self, john):
+        begun = []
+        event.listen(john.db.session, "after_begin", lambda *_: begun.append(True))
+        assert john.post().status_code == 200
+        assert begun == [True]
+
+    def test_binds_are_honoured(self, host):
+        def model(db):
+            class User(ProfileMixin, db.Model):
+                __bind_key__ = "users"
+
+            return User
+
+        made = host(model=model, SQLALCHEMY_BINDS={"users": "sqlite://"}).add()
+        with made.app.app_context():
+            assert made.db.engines["users"] is not made.db.engine
+        assert made.post().get_data(as_text=True) == JOHN_AS_JSON
+
+    def test_routing_sessions_are_honoured(self, host, tmp_path):
+        class Routing(Session):
+            def get_bind(self, mapper=None, clause=None, **options):
+                if clause is not None and clause.is_select:
+                    return self._db.engines["replica"]
+                return super().get_bind(mapper=mapper, clause=clause, **options)
+
+        made = host(
+            db=SQLAlchemy(session_options={"class_": Routing}),
+            SQLALCHEMY_BINDS={"replica": "sqlite://"},
+        ).add()
+        assert made.post().status_code == 500  # The replica has no tables yet.
+        with made.app.app_context():
+            made.db.metadata.create_all(made.db.engines["replica"])
+        assert made.post().json == NOT_FOUND
+
+    def test_a_session_on_one_connection_is_honoured(self, host):
+        class Joined(Session):
+            def get_bind(self, *_args, **_options):
+                return connection
+
+        made = host(db=SQLAlchemy(session_options={"class_": Joined}))
+        with made.app.app_context():
+            connection = made.db.engine.connect()
+        made.add()
+        with made.statements() as statements:
+            assert made.post().get_data(as_text=True) == JOHN_AS_JSON
+        assert len(statements) == 1
+        connection.close()

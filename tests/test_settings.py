@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import os
+import re
+from unittest.mock import patch
+
+import pytest
+from flask import Flask
+
+from flask_profile import ConfigurationError, ProfileBlueprint, ProfileSchema
+
+MODEL = "examples_for_settings:User"
+
+WRONG = [
+    ("PROFILE_URL_PREFIX", "api/profile"),
+    ("PROFILE_URL_PREFIX", ""),
+    ("PROFILE_URL_PREFIX", "/api//profile"),
+    ("PROFILE_URL_PREFIX", "/api/<user>"),
+    ("PROFILE_URL_PREFIX", None),
+    ("PROFILE_URL_PREFIX", 1),
+    ("PROFILE_USER_MODEL", "no.such.module:User"),
+    ("PROFILE_USER_MODEL", "flask_profile:NoSuchName"),
+    ("PROFILE_USER_MODEL", "flask_profile:ProfileMixin"),
+    ("PROFILE_USER_MODEL", dict),
+    ("PROFILE_USER_MODEL", 1),
+    ("PROFILE_SCHEMA", "flask_profile:NoSuchName"),
+    ("PROFILE_SCHEMA", "flask_profile:ProfileMixin"),
+    ("PROFILE_SCHEMA", ProfileSchema()),
+    ("PROFILE_METHODS", []),
+    ("PROFILE_METHODS", ["POST", "TRACE"]),
+    ("PROFILE_METHODS", "SEND"),
+    ("PROFILE_METHODS", None),
+    ("PROFILE_METHODS", 1),
+    ("PROFILE_METHODS", [1]),
+    ("PROFILE_IDENTITY_FIELD", "user name"),
+    ("PROFILE_IDENTITY_FIELD", 1),
+    ("PROFILE_MEDIA_URL", "media/"),
+    ("PROFILE_MEDIA_URL", "/media"),
+    ("PROFILE_MEDIA_URL", None),
+    ("PROFILE_REQUIRE_ACTIVE", "False"),
+    ("PROFILE_REQUIRE_ACTIVE", 0),
+    ("PROFILE_REQUIRE_JSON", "yes"),
+    ("PROFILE_REQUIRE_JSON", None),
+    ("PROFILE_REALM", ""),
+    ("PROFILE_REALM", 'the "api"'),
+    ("PROFILE_REALM", "api\r\nX-Injected: 1"),
+    ("PROFILE_REALM", "café"),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), WRONG)
+def test_a_wrong_value_is_refused_at_registration_by_key_value_and_remedy(key, value, host):
+    with pytest.raises(ConfigurationError) as error:
+        host(**{key: value})
+    assert re.fullmatch(
+        rf"{key} is {re.escape(repr(value))}; it must be .{{5,}}\.", str(error.value)
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("PROFILE_METHOD", "PROFILE_METHODS"),
+        ("PROFILE_SHEMA", "PROFILE_SCHEMA"),
+        ("PROFILE_USERMODEL", "PROFILE_USER_MODEL"),
+        ("PROFILE_REQUIRE_ACTVE", "PROFILE_REQUIRE_ACTIVE"),
+        ("PROFILE_RELAM", "PROFILE_REALM"),
+        ("PROFILE_MEDIA_URI", "PROFILE_MEDIA_URL"),
+        ("PROFILE_URL_PREFX", "PROFILE_URL_PREFIX"),
+    ],
+)
+def test_a_near_miss_of_a_key_is_refused_with_the_key_that_was_meant(key, meant, host):
+    with pytest.raises(ConfigurationError, match=f"{key} is 'x'.*{meant}"):
+        host(**{key: "x"})
+
+
+@pytest.mark.parametrize(
+    "key", ["PROFILE_PICTURE_SIZE", "PROFILE_CACHE", "PROFILE_URL", "PROFILE_", "PROFILER_REALM"]
+)
+def test_any_other_key_is_the_hosts_own(key, host):
+    host(**{key: object()})
+
+
+@pytest.mark.parametrize("argument", ["user_model", "schema"])
+def test_a_wrong_argument_is_refused_by_its_own_name(argument):
+    with pytest.raises(
+        ConfigurationError, match=rf"ProfileBlueprint\({argument}=…\) is 1; it must"
+    ):
+        Flask("host").register_blueprint(ProfileBlueprint(**{argument: 1}))
+
+
+def test_the_cause_of_a_failed_import_is_kept(host):
+    with pytest.raises(ConfigurationError) as error:
+        host(PROFILE_USER_MODEL="no.such.module:User")
+    assert "no.such.module" in str(error.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "status"),
+    [
+        ("FLASK_PROFILE_METHODS", '["GET", "POST"]', 200),
+        ("FLASK_PROFILE_METHODS", "GET,POST", 200),
+        ("FLASK_PROFILE_METHODS", "get", 200),
+        ("FLASK_PROFILE_METHODS", "POST", 405),
+        ("FLASK_PROFILE_USER_MODEL", "null", 405),
+    ],
+)
+def test_values_may_come_from_the_environment(variable, value, status, host):
+    with patch.dict(os.environ, {variable: value}):
+        environment = Flask("environment")
+        environment.config.from_prefixed_env()
+    key = variable.removeprefix("FLASK_")
+    made = host(**{key: environment.config[key]}).add()
+    assert made.client.get("/api/profile/", headers=made.bearer()).status_code == status
+
+
+def test_values_are_read_once_at_registration(john):
+    john.app.config.update(PROFILE_REALM="other", PROFILE_REQUIRE_JSON=True, PROFILE_METHODS="?")
+    john.app.config.update(PROFILE_MEDIA_URL="/other/")
+    assert john.client.post("/api/profile/").headers["WWW-Authenticate"] == 'Bearer realm="api"'
+    assert john.post().json["avatar"] == "/media/avatars/profile.jpg"
