@@ -136,7 +136,8 @@ def test_it_may_be_registered_before_the_extensions():
     JWTManager(app)
     with app.app_context():
         db.create_all()
-    assert app.test_client().post("/api/profile/").status_code == 401
+        assert app.test_client().post("/api/profile/").status_code == 401
+        db.engine.dispose()
 
 
 def test_its_url_has_a_name(john):

@@ -1,0 +1,25 @@
+"""Paste the requests that the running demo printed, and check what they answer."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+log = Path(sys.argv[1]).read_text()
+requests = re.findall(r"^# (.+), (\d+)\n(curl .+)$", log, re.MULTILINE)
+assert len(requests) >= 6, log
+
+profile = re.search(r"^```json\n(.*?)\n```", Path("README.md").read_text(), re.M | re.S)[1]
+for title, status, line in requests:
+    body = subprocess.check_output(["bash", "-c", line], text=True)
+    code = subprocess.check_output(
+        ["bash", "-c", f"{line} -s -o /dev/null -w '%{{http_code}}'"], text=True
+    )
+    print(f"{code} {title}: {body.strip()[:100]}")
+    assert code == status, (title, code, body)
+    assert isinstance(json.loads(body), dict)
+    if title == "alice_wonder":
+        assert body.strip() == profile

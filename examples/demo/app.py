@@ -1,0 +1,179 @@
+"""A whole app around the profile blueprint: users, sign-in, avatars, and curl lines to try it.
+
+Run ``python examples/demo/app.py``; every demo user has the password ``demo-password``.
+"""
+
+import argparse
+import os
+import secrets
+import socket
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from flask import Blueprint, Flask, Response, request, send_from_directory, url_for
+from flask.typing import ResponseReturnValue
+from flask_jwt_extended import (
+    JWTManager,
+    create_access_token,
+    create_refresh_token,
+    get_jwt_identity,
+    jwt_required,
+)
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import select
+from sqlalchemy.orm import Mapped
+from werkzeug.security import check_password_hash, generate_password_hash
+
+from flask_profile import ProfileBlueprint, ProfileMixin
+
+HERE = Path(__file__).resolve().parent
+HOST = "127.0.0.1"
+PASSWORD = "demo-password"
+# Checked where an email is unknown, so that the time of an answer does not tell.
+DUMMY_HASH = generate_password_hash("nobody")
+
+db = SQLAlchemy()
+demo = Blueprint("demo", __name__)
+
+
+class User(ProfileMixin, db.Model):  # type: ignore[name-defined, misc]
+    """A user: the columns of a profile, and one that no profile shows."""
+
+    password_hash: Mapped[str]
+
+
+def create_app(instance_path: str | None = None) -> Flask:
+    """Make the app, and at its first start the database and the JWT secret."""
+    # Where Flask would look too, but for a script: then it takes the working directory.
+    app = Flask(__name__, instance_path=instance_path or str(HERE / "instance"))
+    Path(app.instance_path).mkdir(parents=True, exist_ok=True)
+    app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///demo.db"  # In the instance folder.
+    app.config["JWT_ACCESS_TOKEN_EXPIRES"] = timedelta(hours=12)
+    app.config.from_prefixed_env()  # FLASK_JWT_SECRET_KEY, FLASK_PROFILE_URL_PREFIX, …
+    if "JWT_SECRET_KEY" not in app.config:
+        app.config["JWT_SECRET_KEY"] = kept_secret(Path(app.instance_path, "jwt_secret"))
+
+    db.init_app(app)
+    JWTManager(app)
+    app.register_blueprint(ProfileBlueprint())  # POST /api/profile/
+    app.register_blueprint(demo)
+
+    with app.app_context():
+        db.create_all()
+        if db.session.scalar(select(User).limit(1)) is None:
+            db.session.add_all(demo_users())
+            db.session.commit()
+    return app
+
+
+def kept_secret(path: Path) -> str:
+    """Return the secret of the file, which is made where there is none."""
+    path.touch(mode=0o600)  # While it is empty, so that nobody else ever reads a secret.
+    if not path.read_text():
+        path.write_text(secrets.token_hex(32))
+    return path.read_text()
+
+
+def demo_users() -> list[User]:
+    """Return what the database starts with."""
+    john = User(id=1, username="john_doe", email="john@example.com")
+    john.first_name, john.last_name = "John", "Doe"
+    john.number_phone = "1234567890"
+    john.avatar = "avatars/profile.jpg"
+    john.date_joined = datetime.fromisoformat("2024-01-15T10:30:00+00:00")
+    john.last_login = datetime.fromisoformat("2024-03-10T14:20:00+00:00")
+
+    alice = User(id=42, username="alice_wonder", email="alice@example.com")
+    alice.first_name, alice.last_name = "Alice", "Wonder"
+    alice.number_phone = "5551234567"
+    alice.avatar = "avatars/alice.png"
+    alice.date_joined = datetime.fromisoformat("2024-02-01T08:15:30+00:00")
+    alice.last_login = datetime.fromisoformat("2024-03-10T11:45:22+00:00")
+
+    inactive = User(id=2, username="ivan_idle", email="ivan@example.com", is_active=False)
+    staff = User(id=3, username="sara_staff", email="sara@example.com", is_staff=True)
+
+    users = [john, alice, inactive, staff]
+    for user in users:
+        user.password_hash = generate_password_hash(PASSWORD)
+    return users
+
+
+@demo.post("/api/sign-in/")
+def sign_in() -> ResponseReturnValue:
+    """Answer the tokens of the user whose email and password were sent."""
+    match request.get_json(silent=True):
+        case {"email": str(email), "password": str(password)}:
+            user = authenticated(email, password)
+        case _:
+            return {"detail": "Send a JSON object with the strings email and password."}, 400
+    if user is None:
+        return {"detail": "No active user has this email and password."}, 401
+    identity = str(user.id)
+    return {"access": create_access_token(identity), "refresh": create_refresh_token(identity)}
+
+
+def authenticated(email: str, password: str) -> User | None:
+    """Return the active user with this email and password."""
+    try:
+        user = db.session.scalar(select(User).filter_by(email=email))
+        right = check_password_hash(user.password_hash if user else DUMMY_HASH, password)
+    except UnicodeEncodeError:  # JSON can spell half a character, as "\ud800"; no user has it.
+        return None
+    return user if user and right and user.is_active else None
+
+
+@demo.post("/api/token/refresh/")
+@jwt_required(refresh=True)  # type: ignore[untyped-decorator]
+def refresh() -> ResponseReturnValue:
+    """Answer a new access token for a refresh token."""
+    return {"access": create_access_token(get_jwt_identity())}
+
+
+@demo.get("/media/<path:name>")
+def media(name: str) -> Response:
+    """Send a picture; in production that is the web server's job."""
+    return send_from_directory(HERE / "media", name)
+
+
+def print_curl_lines(app: Flask, port: int) -> None:
+    """Print commands that can be pasted into a shell as they are."""
+    with app.test_request_context(base_url=f"http://{HOST}:{port}"):
+        json_post = "curl -w '\\n' -X POST -H 'Content-Type: application/json'"
+        profile = f"{json_post} {url_for('profile.profile', _external=True)}"
+        credentials = f'{{"email": "alice@example.com", "password": "{PASSWORD}"}}'
+
+        def bearer(identity: str) -> str:
+            return f"{profile} -H 'Authorization: Bearer {create_access_token(identity)}'"
+
+        lines = {
+            "alice_wonder, 200": bearer("42"),
+            "john_doe, 200": bearer("1"),
+            "no token, 401": profile,
+            "a bad token, 401": f"{profile} -H 'Authorization: Bearer not.a.token'",
+            "an inactive user, 401": bearer("2"),
+            "a deleted user, 404": bearer("404"),
+            "sign in, 200": f"{json_post} {url_for('demo.sign_in', _external=True)} -d '{credentials}'",
+        }
+    commands = "\n\n".join(f"# {title}\n{line}" for title, line in lines.items())
+    # Flushed, so that it is seen at once where the output is a pipe too.
+    print(f"Try it from another terminal:\n\n{commands}\n", flush=True)
+
+
+def usable_port(port: int) -> int:
+    """Return the port, or a free one for 0; end the program if another one has taken it."""
+    try:
+        with socket.create_server((HOST, port)) as probe:
+            return int(probe.getsockname()[1])
+    except (OSError, OverflowError):
+        sys.exit(f"Port {port} is taken or not allowed: choose another with --port or PORT.")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=os.environ.get("PORT", "5000"))
+    port = usable_port(parser.parse_args().port)
+    app = create_app()
+    print_curl_lines(app, port)
+    app.run(HOST, port, use_reloader=False)

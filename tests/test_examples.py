@@ -1,0 +1,121 @@
+"""The examples work as the README has them; .ci/run pastes the demo's requests into a shell."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+
+from conftest import JOHN_AS_JSON
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+ALICE_AS_JSON = (
+    '{"id": 42, "username": "alice_wonder", "email": "alice@example.com", "first_name": "Alice", '
+    '"last_name": "Wonder", "number_phone": "5551234567", "avatar": "/media/avatars/alice.png", '
+    '"date_joined": "2024-02-01T08:15:30Z", "last_login": "2024-03-10T11:45:22Z", '
+    '"is_active": true, "is_staff": false, "is_superuser": false}'
+)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The module of the demo, its app after a second start, and where that keeps its files."""
+    module = runpy.run_path(str(EXAMPLES / "demo/app.py"), run_name="demo")
+    folder = tmp_path_factory.mktemp("instance")
+    for _start in range(2):
+        app = module["create_app"](instance_path=str(folder))
+    yield module | {"app": app, "folder": folder}
+    with app.app_context():
+        module["db"].engine.dispose()
+
+
+def sign_in(demo, email, password="demo-password"):
+    credentials = {"email": email, "password": password}
+    return demo["app"].test_client().post("/api/sign-in/", json=credentials)
+
+
+def profile(demo, token):
+    headers = {"Authorization": f"Bearer {token}"}
+    return demo["app"].test_client().post("/api/profile/", headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("email", "expected"),
+    [("john@example.com", JOHN_AS_JSON), ("alice@example.com", ALICE_AS_JSON)],
+)
+def test_the_demo_serves_the_documented_users(email, expected, demo):
+    tokens = sign_in(demo, email).json
+    assert profile(demo, tokens["access"]).get_data(as_text=True) == expected
+    assert profile(demo, tokens["refresh"]).status_code == 401
+
+
+def test_the_demo_refreshes_a_token(demo):
+    tokens = sign_in(demo, "alice@example.com").json
+    client = demo["app"].test_client()
+    headers = {"Authorization": f"Bearer {tokens['refresh']}"}
+    fresh = client.post("/api/token/refresh/", headers=headers)
+    assert profile(demo, fresh.json["access"]).json["id"] == 42
+    headers = {"Authorization": f"Bearer {tokens['access']}"}
+    assert client.post("/api/token/refresh/", headers=headers).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("email", "password"),
+    [
+        ("alice@example.com", "wrong"),
+        ("nobody@example.com", "demo-password"),
+        ("ivan@example.com", "demo-password"),
+        ("\ud800", "demo-password"),
+        ("alice@example.com", "\ud800"),
+    ],
+)
+def test_the_demo_signs_in_nobody_else(email, password, demo):
+    response = sign_in(demo, email, password)
+    assert response.status_code == 401
+    assert response.json == {"detail": "No active user has this email and password."}
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", "{}", '{"email": "alice@example.com"}'])
+def test_the_demo_wants_an_email_and_a_password(body, demo):
+    client = demo["app"].test_client()
+    response = client.post("/api/sign-in/", data=body, content_type="application/json")
+    assert response.status_code == 400
+
+
+@pytest.mark.parametrize("email", ["john@example.com", "alice@example.com"])
+def test_the_demo_serves_the_avatars(email, demo):
+    avatar = profile(demo, sign_in(demo, email).json["access"]).json["avatar"]
+    with demo["app"].test_client().get(avatar) as picture:
+        assert picture.status_code == 200
+        assert picture.content_type in {"image/png", "image/jpeg"}
+
+
+def test_the_demo_keeps_its_secret_to_itself(demo):
+    assert (demo["folder"] / "jwt_secret").stat().st_mode & 0o077 == 0
+
+
+def test_the_demo_prints_requests_to_paste(demo, capsys):
+    demo["print_curl_lines"](demo["app"], 5000)
+    printed = capsys.readouterr().out
+    for title in ("alice_wonder", "john_doe", "no token", "a bad token", "a deleted user"):
+        assert f"# {title}, " in printed
+    assert printed.count("curl ") >= 6
+
+
+def test_the_quickstart_serves_a_profile(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLASK_SQLALCHEMY_DATABASE_URI", f"sqlite:///{tmp_path}/users.db")
+    monkeypatch.setenv("FLASK_JWT_SECRET_KEY", "a secret of more than thirty-two bytes")
+    quickstart = runpy.run_path(str(EXAMPLES / "quickstart.py"), run_name="quickstart")
+    app, db = quickstart["create_app"](), quickstart["db"]
+    with app.app_context():
+        user = json.loads(JOHN_AS_JSON) | {"date_joined": None, "last_login": None}
+        db.session.add(quickstart["User"](**user))
+        db.session.commit()
+        from flask_jwt_extended import create_access_token
+
+        headers = {"Authorization": f"Bearer {create_access_token('1')}"}
+    assert app.test_client().post("/api/profile/", headers=headers).json["id"] == 1
+    with app.app_context():
+        db.engine.dispose()

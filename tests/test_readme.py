@@ -1,0 +1,66 @@
+"""The README says what the code does; its Python is run by the conftest at the root."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shlex
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from flask_profile.errors import ANSWERS
+from flask_profile.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def table(heading):
+    """Return the cells of the first table below a heading, without its head."""
+    rows = re.findall(r"^\|(.*)\|$", README.split(f"## {heading}\n")[1].split("\n## ")[0], re.M)
+    return [[cell.strip() for cell in row.split(" | ")] for row in rows[2:]]
+
+
+def test_the_first_block_is_the_quickstart_of_at_most_thirty_lines():
+    quickstart = (ROOT / "examples/quickstart.py").read_text()
+    assert blocks("python")[0] == quickstart
+    assert len(quickstart.splitlines()) <= 30
+
+
+def test_the_settings_are_those_of_the_code():
+    documented = {row[0].strip("`"): row[1].strip("`") for row in table("Configuration")}
+    assert list(documented) == [f"PROFILE_{field.name.upper()}" for field in fields(Settings)]
+    for field in fields(Settings):
+        if field.default is not None:
+            value = documented[f"PROFILE_{field.name.upper()}"]
+            assert ast.literal_eval(value) == field.default
+
+
+def test_the_answers_are_those_of_the_code():
+    known = {"method": "GET", "media_type": "text/plain"}
+    answers = {(a.status, a.render(**known)) for a in ANSWERS.values()}
+    rows = table("What a client gets")[1:]
+    assert {(int(status), body.strip("`")) for _, status, body in rows} == answers
+
+
+def test_the_profile_has_the_documented_form():
+    (profile,) = blocks("json")
+    assert json.dumps(json.loads(profile)) == profile.strip()
+
+
+@pytest.mark.parametrize("command", blocks("sh"))
+def test_a_shell_block_is_one_line_to_paste(command):
+    assert command.count("\n") == 1
+    assert shlex.split(command)
+
+
+def test_it_never_tells_anyone_to_install_the_other_distribution():
+    for document in ROOT.glob("*.md"):
+        assert not re.search(r"install\s+flask-profile\b(?!-api)", document.read_text())

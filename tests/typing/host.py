@@ -1,0 +1,64 @@
+# pyright: strict
+"""A host's own code, as both type checkers see it; .ci/run runs them on it."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from flask import Flask
+from flask_jwt_extended import JWTManager
+from flask_sqlalchemy import SQLAlchemy
+from marshmallow import fields
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
+from typing_extensions import assert_type
+
+from flask_profile import ConfigurationError, ProfileBlueprint, ProfileMixin, ProfileSchema
+
+db = SQLAlchemy()
+
+
+class User(ProfileMixin, db.Model):  # type: ignore[name-defined, misc]
+    nickname: Mapped[str | None] = mapped_column()
+
+
+class Member(ProfileMixin[uuid.UUID], db.Model):  # type: ignore[name-defined, misc]
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+
+
+class Profile(ProfileSchema):
+    nickname = fields.String()
+
+
+def create_app() -> Flask:
+    app = Flask(__name__)
+    db.init_app(app)
+    JWTManager(app)
+    app.register_blueprint(ProfileBlueprint())
+    mine = ProfileBlueprint("mine", user_model=User, schema=Profile)
+    app.register_blueprint(mine, url_prefix="/v2/me")
+    named = ProfileBlueprint("named", user_model="host:User", schema="host:Profile")
+    try:
+        app.register_blueprint(named, url_prefix="/v3/me")
+    except ConfigurationError as error:
+        app.logger.error("%s", error)
+    return app
+
+
+def columns(user: User, member: Member) -> None:
+    assert_type(user.id, int)
+    assert_type(user.username, str)
+    assert_type(user.email, str)
+    assert_type(user.first_name, str)
+    assert_type(user.last_name, str)
+    assert_type(user.number_phone, str | None)
+    assert_type(user.avatar, str | None)
+    assert_type(user.date_joined, datetime)
+    assert_type(user.last_login, datetime | None)
+    assert_type(user.is_active, bool)
+    assert_type(user.is_staff, bool)
+    assert_type(user.is_superuser, bool)
+    assert_type(member.id, uuid.UUID)
+    assert_type(member.username, str)
+    assert_type(user.nickname, str | None)
+    assert_type(User.username, InstrumentedAttribute[str])
