@@ -8,12 +8,12 @@ import pytest
 from flask import Blueprint, Flask, abort, jsonify, url_for
 from flask.cli import routes_command
 from flask.json.provider import JSONProvider
-from flask_jwt_extended import JWTManager, jwt_required
+from flask_jwt_extended import JWTManager, create_access_token, jwt_required
 from flask_sqlalchemy import SQLAlchemy
 from marshmallow import Schema, fields
 
 import flask_profile
-from conftest import JOHN_AS_JSON, SECRET, user_of
+from conftest import JOHN, JOHN_AS_JSON, SECRET, user_of
 from flask_profile import ProfileBlueprint, ProfileMixin, ProfileSchema
 
 
@@ -131,12 +131,16 @@ def test_it_may_be_registered_before_the_extensions():
     app.config.update(SQLALCHEMY_DATABASE_URI="sqlite://", JWT_SECRET_KEY=SECRET)
     app.register_blueprint(ProfileBlueprint())
     db = SQLAlchemy()
-    user_of(db)
+    user = user_of(db)
     db.init_app(app)
     JWTManager(app)
     with app.app_context():
         db.create_all()
-        assert app.test_client().post("/api/profile/").status_code == 401
+        db.session.add(user(**JOHN))
+        db.session.commit()
+        headers = {"Authorization": f"Bearer {create_access_token('1')}"}
+    assert app.test_client().post("/api/profile/", headers=headers).data.decode() == JOHN_AS_JSON
+    with app.app_context():
         db.engine.dispose()
 
 

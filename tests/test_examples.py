@@ -24,11 +24,11 @@ def demo(tmp_path_factory):
     """The module of the demo, its app after a second start, and where that keeps its files."""
     module = runpy.run_path(str(EXAMPLES / "demo/app.py"), run_name="demo")
     folder = tmp_path_factory.mktemp("instance")
-    for _start in range(2):
-        app = module["create_app"](instance_path=str(folder))
-    yield module | {"app": app, "folder": folder}
-    with app.app_context():
-        module["db"].engine.dispose()
+    starts = [module["create_app"](instance_path=str(folder)) for _ in range(2)]
+    yield module | {"app": starts[-1], "folder": folder}
+    for app in starts:
+        with app.app_context():
+            module["db"].engine.dispose()
 
 
 def sign_in(demo, email, password="demo-password"):

@@ -4,6 +4,7 @@ Run ``python examples/demo/app.py``; every demo user has the password ``demo-pas
 """
 
 import argparse
+import json
 import os
 import secrets
 import socket
@@ -77,16 +78,14 @@ def kept_secret(path: Path) -> str:
 
 def demo_users() -> list[User]:
     """Return what the database starts with."""
-    john = User(id=1, username="john_doe", email="john@example.com")
-    john.first_name, john.last_name = "John", "Doe"
-    john.number_phone = "1234567890"
-    john.avatar = "avatars/profile.jpg"
+    john = User(id=1, username="john_doe", first_name="John", last_name="Doe")
+    john.email, john.number_phone = "john@example.com", "1234567890"
+    john.avatar = "avatars/profile.jpg"  # Sent as /media/avatars/profile.jpg.
     john.date_joined = datetime.fromisoformat("2024-01-15T10:30:00+00:00")
     john.last_login = datetime.fromisoformat("2024-03-10T14:20:00+00:00")
 
-    alice = User(id=42, username="alice_wonder", email="alice@example.com")
-    alice.first_name, alice.last_name = "Alice", "Wonder"
-    alice.number_phone = "5551234567"
+    alice = User(id=42, username="alice_wonder", first_name="Alice", last_name="Wonder")
+    alice.email, alice.number_phone = "alice@example.com", "5551234567"
     alice.avatar = "avatars/alice.png"
     alice.date_joined = datetime.fromisoformat("2024-02-01T08:15:30+00:00")
     alice.last_login = datetime.fromisoformat("2024-03-10T11:45:22+00:00")
@@ -139,26 +138,25 @@ def media(name: str) -> Response:
 
 def print_curl_lines(app: Flask, port: int) -> None:
     """Print commands that can be pasted into a shell as they are."""
+    curl = "curl -w '\\n' -X POST -H 'Content-Type: application/json'"
     with app.test_request_context(base_url=f"http://{HOST}:{port}"):
-        json_post = "curl -w '\\n' -X POST -H 'Content-Type: application/json'"
-        profile = f"{json_post} {url_for('profile.profile', _external=True)}"
-        credentials = f'{{"email": "alice@example.com", "password": "{PASSWORD}"}}'
-
-        def bearer(identity: str) -> str:
-            return f"{profile} -H 'Authorization: Bearer {create_access_token(identity)}'"
-
-        lines = {
-            "alice_wonder, 200": bearer("42"),
-            "john_doe, 200": bearer("1"),
-            "no token, 401": profile,
-            "a bad token, 401": f"{profile} -H 'Authorization: Bearer not.a.token'",
-            "an inactive user, 401": bearer("2"),
-            "a deleted user, 404": bearer("404"),
-            "sign in, 200": f"{json_post} {url_for('demo.sign_in', _external=True)} -d '{credentials}'",
-        }
-    commands = "\n\n".join(f"# {title}\n{line}" for title, line in lines.items())
-    # Flushed, so that it is seen at once where the output is a pipe too.
-    print(f"Try it from another terminal:\n\n{commands}\n", flush=True)
+        profile = f"{curl} {url_for('profile.profile', _external=True)}"
+        sign_in = f"{curl} {url_for('demo.sign_in', _external=True)}"
+        alice, john, inactive, deleted = map(create_access_token, ("42", "1", "2", "404"))
+    bearer = f"{profile} -H 'Authorization: Bearer"
+    credentials = {"email": "alice@example.com", "password": PASSWORD}
+    lines = {
+        "alice_wonder, 200": f"{bearer} {alice}'",
+        "john_doe, 200": f"{bearer} {john}'",
+        "no token, 401": profile,
+        "a bad token, 401": f"{bearer} not.a.token'",
+        "an inactive user, 401": f"{bearer} {inactive}'",
+        "a deleted user, 404": f"{bearer} {deleted}'",
+        "sign-in, 200": f"{sign_in} -d '{json.dumps(credentials)}'",
+    }
+    print("Try it from another terminal:\n")
+    for title, line in lines.items():
+        print(f"# {title}\n{line}\n", flush=True)  # At once, where the output is a pipe too.
 
 
 def usable_port(port: int) -> int:

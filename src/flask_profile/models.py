@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING
 
 from sqlalchemy import DateTime, String
 from sqlalchemy.dialects.mysql import DATETIME
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
-from typing_extensions import TypeVar
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -58,29 +57,20 @@ def _now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-_KeyT = TypeVar("_KeyT", default=int)
-
-
-class ProfileMixin(Generic[_KeyT]):
+class ProfileMixin:
     """The columns of a profile, for a host's own user model.
 
     A host mixes it into a model of its ``SQLAlchemy`` and adds or overrides columns as in any
-    mixin. The key is an integer; with another one, such as a UUID, ``id`` in the JSON is a
-    string, and the class is told its type::
+    mixin, the key included (where that is no integer, such as a UUID, ``id`` in the JSON is a
+    string)::
 
         class User(ProfileMixin, db.Model):
             password_hash: Mapped[str]
 
-        class Member(ProfileMixin[uuid.UUID], db.Model):
-            id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
-
     Points in time are aware and UTC on every database; a naive one is taken as UTC.
     """
 
-    if TYPE_CHECKING:
-        id: Mapped[_KeyT]
-    else:
-        id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
     username: Mapped[str] = mapped_column(String(150), unique=True)
     email: Mapped[str] = mapped_column(String(200), unique=True)
     first_name: Mapped[str] = mapped_column(String(200), default="")
@@ -92,3 +82,7 @@ class ProfileMixin(Generic[_KeyT]):
     is_active: Mapped[bool] = mapped_column(default=True)
     is_staff: Mapped[bool] = mapped_column(default=False)
     is_superuser: Mapped[bool] = mapped_column(default=False)
+
+    if TYPE_CHECKING:  # Flask-SQLAlchemy's Model does not tell pyright what SQLAlchemy adds.
+
+        def __init__(self, **values: object) -> None: ...
