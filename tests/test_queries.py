@@ -247,6 +247,7 @@ class TestModel:
             class Staff(ProfileMixin, db.Model):
                 pass
 
+            db.Staff = Staff  # SQLAlchemy forgets a model that nobody holds.
             return user_of(db)
 
         made = host(model=models, TESTING=True)
