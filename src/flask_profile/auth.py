@@ -14,16 +14,8 @@ from werkzeug.exceptions import HTTPException
 
 from .settings import ConfigurationError
 
-# What code raises for input that it did not expect, in short of a failure of its own.
-_UNEXPECTED_INPUT = (
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    RecursionError,
-    HTTPException,
-)
+# What code raises for input that it did not expect.
+_PARSING = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
 def token_headers(config: Mapping[str, Any]) -> list[str]:
@@ -34,15 +26,11 @@ def token_headers(config: Mapping[str, Any]) -> list[str]:
 
 
 def has_user_loader() -> bool:
-    """Tell whether the app's ``JWTManager`` has a ``user_lookup_loader``.
-
-    Raises:
-        ConfigurationError: The app has no ``JWTManager``.
-    """
+    """Tell whether the app's JWTManager, which it has to have, has a user_lookup_loader."""
     if "flask-jwt-extended" not in current_app.extensions:
         message = (
-            "This app has no JWTManager to verify access tokens with. Where the app is "
-            "made, write:\n\n    JWTManager(app)"
+            "This app has no JWTManager to verify access tokens with. Where the app is made, "
+            "write:\n\n    JWTManager(app)"
         )
         raise ConfigurationError(message)
     return internal_utils.has_user_lookup()
@@ -51,12 +39,8 @@ def has_user_loader() -> bool:
 def verified_identity() -> object:
     """Verify the request's access token and return the identity that it names.
 
-    Whatever a client sends ends in an exception of Flask-JWT-Extended or PyJWT: both let
-    a few others through (a header of commas, a JSON body that is a list, …).
-
-    Raises:
-        JWTExtendedException: There is no token, or Flask-JWT-Extended refuses it.
-        PyJWTError: PyJWT refuses the token.
+    Whatever a client sends is refused with an exception of Flask-JWT-Extended or PyJWT, which let
+    a few others through (for a header of commas, a JSON body that is a list, …).
     """
     try:
         verified = verify_jwt_in_request()
@@ -64,7 +48,7 @@ def verified_identity() -> object:
         if _names_scheme():
             raise InvalidHeaderError(str(error)) from error
         raise
-    except _UNEXPECTED_INPUT as error:
+    except (*_PARSING, HTTPException) as error:
         frames = [frame for frame, _ in walk_tb(error.__traceback__)]
         if any(frame.f_globals["__name__"] == internal_utils.__name__ for frame in frames):
             raise  # From a callback of the host, which is only asked of a verified token.

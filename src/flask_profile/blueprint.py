@@ -120,10 +120,7 @@ class _Resource:
         self._app = app
         self._settings = settings
         self._checked: set[type] = set()
-        self._methods = {
-            *settings.methods,
-            *("HEAD" for m in settings.methods if m == "GET"),
-        }
+        self._methods = {*settings.methods} | ({"HEAD"} if "GET" in settings.methods else set())
 
     @cached_property
     def _headers(self) -> dict[str, str]:
@@ -154,8 +151,8 @@ class _Resource:
         db = self._app.extensions.get("sqlalchemy")
         if db is None:
             message = (
-                "This app has no SQLAlchemy to read users from. Where the app is made, "
-                "write:\n\n    db.init_app(app)"
+                "This app has no SQLAlchemy to read users from. Where the app is made, write:\n\n"
+                "    db.init_app(app)"
             )
             raise ConfigurationError(message)
         return ProfileQuery(db, self._schema, self._settings).load

@@ -5,27 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from flask_jwt_extended.exceptions import (
-    CSRFError,
-    InvalidHeaderError,
-    JWTExtendedException,
-    NoAuthorizationError,
-    RevokedTokenError,
-    UserClaimsVerificationError,
-    UserLookupError,
-    WrongTokenError,
-)
-from jwt import (
-    ExpiredSignatureError,
-    ImmatureSignatureError,
-    InvalidAlgorithmError,
-    InvalidAudienceError,
-    InvalidIssuerError,
-    InvalidSignatureError,
-    MissingRequiredClaimError,
-    PyJWKClientConnectionError,
-    PyJWTError,
-)
+import jwt
+from flask_jwt_extended import exceptions as extended
 from werkzeug.exceptions import MethodNotAllowed, UnsupportedMediaType
 
 from .queries import UserNotFoundError
@@ -69,32 +50,34 @@ _FAILURE = Answer(500, {"error": "The profile could not be loaded."})
 
 # An exception is answered as the nearest of its classes that stands here.
 ANSWERS: dict[type[BaseException], Answer] = {
-    NoAuthorizationError: Answer(401, {"detail": "Authentication credentials were not provided."}),
-    InvalidHeaderError: Answer(
+    extended.NoAuthorizationError: Answer(
+        401, {"detail": "Authentication credentials were not provided."}
+    ),
+    extended.InvalidHeaderError: Answer(
         401,
         {
             "detail": "Authorization header must contain two space-delimited values",
             "code": "bad_authorization_header",
         },
     ),
-    ExpiredSignatureError: _invalid_token("The token has expired"),
-    ImmatureSignatureError: _invalid_token("The token is not yet valid"),
-    InvalidSignatureError: _invalid_token("The signature does not match"),
-    InvalidAlgorithmError: _invalid_token("The algorithm is not allowed"),
-    InvalidIssuerError: _invalid_token("The issuer is not the expected one"),
-    InvalidAudienceError: _invalid_token("The token is meant for another audience"),
-    MissingRequiredClaimError: _invalid_token("The token lacks a required claim"),
-    WrongTokenError: _invalid_token("The token is not an access token"),
-    RevokedTokenError: _invalid_token("The token has been revoked"),
-    CSRFError: _invalid_token("The CSRF token is missing or does not match"),
-    UserClaimsVerificationError: _invalid_token("The claims of the token are refused"),
-    JWTExtendedException: _invalid_token("The token is malformed or lacks a claim"),
-    PyJWTError: _invalid_token("The token is malformed"),
-    PyJWKClientConnectionError: _FAILURE,
+    jwt.ExpiredSignatureError: _invalid_token("The token has expired"),
+    jwt.ImmatureSignatureError: _invalid_token("The token is not yet valid"),
+    jwt.InvalidSignatureError: _invalid_token("The signature does not match"),
+    jwt.InvalidAlgorithmError: _invalid_token("The algorithm is not allowed"),
+    jwt.InvalidIssuerError: _invalid_token("The issuer is not the expected one"),
+    jwt.InvalidAudienceError: _invalid_token("The token is meant for another audience"),
+    jwt.MissingRequiredClaimError: _invalid_token("The token lacks a required claim"),
+    extended.WrongTokenError: _invalid_token("The token is not an access token"),
+    extended.RevokedTokenError: _invalid_token("The token has been revoked"),
+    extended.CSRFError: _invalid_token("The CSRF token is missing or does not match"),
+    extended.UserClaimsVerificationError: _invalid_token("The claims of the token are refused"),
+    extended.JWTExtendedException: _invalid_token("The token is malformed or lacks a claim"),
+    jwt.PyJWTError: _invalid_token("The token is malformed"),
+    jwt.PyJWKClientConnectionError: _FAILURE,
     UserInactiveError: Answer(
         401, {"detail": "User is inactive", "code": "user_inactive"}, "User is inactive"
     ),
-    UserLookupError: _USER_NOT_FOUND,
+    extended.UserLookupError: _USER_NOT_FOUND,
     UserNotFoundError: _USER_NOT_FOUND,
     MethodNotAllowed: Answer(405, {"detail": 'Method "{method}" not allowed.'}),
     UnsupportedMediaType: Answer(

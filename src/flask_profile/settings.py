@@ -20,9 +20,9 @@ _METHODS = ("GET", "POST")
 class ConfigurationError(Exception):
     """The host app is set up in a way that cannot work.
 
-    Raised by ``register_blueprint`` for a wrong ``PROFILE_*`` value, and at the first
-    request for what can only be known then (no ``JWTManager``, no user model, …). The
-    message names what is wrong and the line of code or config that mends it.
+    Raised by ``register_blueprint`` for a wrong ``PROFILE_*`` value, and at the first request for
+    what can only be known then (no ``JWTManager``, no user model, …). The message names what is
+    wrong and the line of code or config that mends it.
     """
 
 
@@ -49,22 +49,22 @@ def _methods(value: str | Iterable[str]) -> tuple[str, ...]:
     return methods
 
 
-def _class(is_right: Callable[[type], bool]) -> Callable[[Any], type]:
-    def parse(value: Any) -> type:
-        found = import_string(value) if isinstance(value, str) else value
-        if not (isinstance(found, type) and is_right(found)):
-            raise TypeError(value)
-        return found
-
-    return parse
+def _imported(value: Any) -> Any:
+    return import_string(value) if isinstance(value, str) else value
 
 
-def _is_mapped(model: type) -> bool:
-    return isinstance(getattr(model, "__mapper__", None), Mapper)
+def _model(value: Any) -> type:
+    model = _imported(value)
+    if not (isinstance(model, type) and isinstance(getattr(model, "__mapper__", None), Mapper)):
+        raise TypeError(value)
+    return model
 
 
-def _is_schema(schema: type) -> bool:
-    return issubclass(schema, Schema)
+def _schema(value: Any) -> type[Schema]:
+    schema = _imported(value)
+    if not (isinstance(schema, type) and issubclass(schema, Schema)):
+        raise TypeError(value)
+    return schema
 
 
 def _setting(default: _T, parse: Callable[[Any], _T], right: str) -> _T:
@@ -84,20 +84,16 @@ class Settings:
         'a path from the root, such as "/api/profile"',
     )
     user_model: type | None = _setting(
-        None, _class(_is_mapped), 'a mapped model class, or "package.module:User"'
+        None, _model, 'a mapped model class, or "package.module:User"'
     )
     schema: type[Schema] | None = _setting(
-        None,
-        _class(_is_schema),
-        'a marshmallow schema class, or "package.module:Schema"',
+        None, _schema, 'a marshmallow schema class, or "package.module:Schema"'
     )
     methods: tuple[str, ...] = _setting(
         ("POST",), _methods, f"a list that holds some of {', '.join(_METHODS)}"
     )
     identity_field: str | None = _setting(
-        None,
-        _text(r"[^\W\d]\w*"),
-        'the name of a model attribute, such as "username"',
+        None, _text(r"[^\W\d]\w*"), 'the name of a model attribute, such as "username"'
     )
     media_url: str = _setting(
         "/media/",
@@ -107,9 +103,7 @@ class Settings:
     require_active: bool = _setting(True, _boolean, "true or false")
     require_json: bool = _setting(False, _boolean, "true or false")
     realm: str = _setting(
-        "api",
-        _text(r"[ !#-\[\]-~]+"),
-        "printable ASCII text without quotes and backslashes",
+        "api", _text(r"[ !#-\[\]-~]+"), "printable ASCII text without quotes and backslashes"
     )
 
     @classmethod
@@ -120,15 +114,9 @@ class Settings:
         user_model: type | str | None = None,
         schema: type[Schema] | str | None = None,
     ) -> Settings:
-        """Read and check an app's settings.
+        """Read and check an app's settings; an argument of the blueprint wins over the config.
 
-        Args:
-            config: The app's config.
-            user_model: The blueprint's argument, which wins over the config.
-            schema: The blueprint's argument, which wins over the config.
-
-        Raises:
-            ConfigurationError: A value is wrong, or a key is a near miss of a setting.
+        Raises ConfigurationError for a wrong value, and for a key that is a near miss of ours.
         """
         declared = {f"PROFILE_{f.name.upper()}": f for f in fields(cls)}
         _refuse_near_misses(config, declared)
