@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from flask_jwt_extended import JWTManager, create_access_token
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import String, event
+from sqlalchemy import Engine, String, create_engine, event, make_url, text
 from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.test import TestResponse
 
@@ -98,8 +98,54 @@ class Host:
             event.remove(engine, "before_cursor_execute", note)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test that has a host on each database."""
+    if "database" in metafunc.fixturenames:
+        urls = metafunc.config.getoption("--database") or ["sqlite://"]
+        metafunc.parametrize("database", urls, scope="session", ids=lambda url: url.split(":")[0])
+
+
+@pytest.fixture(scope="session")
+def server(database: str) -> Iterator[Engine | None]:
+    """The server of the database that is tested, if it has one."""
+    if database.startswith("sqlite"):
+        yield None
+        return
+    engine = create_engine(database, isolation_level="AUTOCOMMIT")
+    yield engine
+    engine.dispose()
+
+
 @pytest.fixture
-def host(tmp_path: Any) -> Iterator[Callable[..., Host]]:
+def room(database: str, server: Engine | None) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Return what makes an empty place for a host's tables, as config of its app."""
+    names: list[str] = []
+
+    def make() -> dict[str, Any]:
+        if server is None:
+            return {"SQLALCHEMY_DATABASE_URI": database}
+        name = f"flask_profile_test_{len(names)}"
+        names.append(name)
+        run(f"DROP SCHEMA IF EXISTS {name}{cascade}", f"CREATE SCHEMA {name}")
+        if server.dialect.name == "postgresql":
+            url = make_url(database).update_query_dict({"options": f"-csearch_path={name}"})
+        else:
+            url = make_url(database).set(database=name)
+        return {"SQLALCHEMY_DATABASE_URI": url.render_as_string(hide_password=False)}
+
+    def run(*statements: str) -> None:
+        with server.connect() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+
+    cascade = " CASCADE" if database.startswith("postgresql") else ""
+    yield make
+    if names:
+        run(*(f"DROP SCHEMA {name}{cascade}" for name in names))
+
+
+@pytest.fixture
+def host(tmp_path: Any, room: Callable[[], dict[str, Any]]) -> Iterator[Callable[..., Host]]:
     """Return what makes a host: its config by keyword, its parts by ``model`` and the like."""
     hosts: list[Host] = []
 
@@ -112,20 +158,19 @@ def host(tmp_path: Any) -> Iterator[Callable[..., Host]]:
         with_db: bool = True,
         **config: Any,
     ) -> Host:
-        app = Flask("host", instance_path=str(tmp_path))
-        app.config.update(
-            {"SQLALCHEMY_DATABASE_URI": "sqlite://", "JWT_SECRET_KEY": SECRET} | config
-        )
+        instance = tmp_path / str(len(hosts))
+        app = Flask("host", instance_path=str(instance))
+        app.config.update({"JWT_SECRET_KEY": SECRET} | (room() if with_db else {}) | config)
         db = db or SQLAlchemy()
         user = model(db) if model else None
         if with_db:
             db.init_app(app)
         if with_jwt:
             JWTManager(app)
-        app.register_blueprint(blueprint or ProfileBlueprint())
         made = Host(app, db, user)
         if with_db:
             hosts.append(made)
+        app.register_blueprint(blueprint or ProfileBlueprint())
         return made
 
     yield make

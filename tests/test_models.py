@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import String, inspect, select, text
+from sqlalchemy import String, event, inspect, select, text
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
 
+from conftest import JOHN_AS_JSON
 from flask_profile import ProfileMixin
 
 COLUMNS = {
@@ -62,8 +64,31 @@ def test_a_point_in_time_is_stored_and_read_as_aware_utc(written, host):
         user = made.db.session.get(made.User, 1)
         assert user.last_login == datetime(2024, 1, 15, 10, 30, tzinfo=timezone.utc)
         assert user.last_login.tzinfo is timezone.utc
-        raw = made.db.session.execute(text("SELECT last_login FROM user")).scalar()
-        assert raw == "2024-01-15 10:30:00.000000"
+        if made.db.engine.dialect.name == "sqlite":
+            raw = made.db.session.execute(text("SELECT last_login FROM user")).scalar()
+            assert raw == "2024-01-15 10:30:00.000000"
+
+
+ZONES = {
+    "postgresql": "SET TIME ZONE 'Asia/Tokyo'",
+    "mysql": "SET time_zone = '+09:00'",
+    "mariadb": "SET time_zone = '+09:00'",
+    "sqlite": "SELECT 'it has no zones'",
+}
+
+
+def test_the_zone_of_a_connection_does_not_count(host):
+    made = host()
+
+    def move(connection, _record):
+        with closing(connection.cursor()) as cursor:
+            cursor.execute(ZONES[made.db.engine.dialect.name])
+        connection.commit()
+
+    with made.app.app_context():
+        event.listen(made.db.engine, "connect", move)
+        made.add()
+    assert made.post().get_data(as_text=True) == JOHN_AS_JSON
 
 
 @pytest.mark.parametrize(
@@ -83,7 +108,7 @@ def test_a_host_adds_and_overrides_columns(host):
     def model(db):
         class Member(ProfileMixin, db.Model):
             number_phone: Mapped[str | None] = mapped_column(String(30))
-            nickname: Mapped[str] = mapped_column(default="")
+            nickname: Mapped[str] = mapped_column(String(9), default="")
 
         return Member
 

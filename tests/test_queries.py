@@ -7,6 +7,7 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
 from sqlalchemy import (
     CHAR,
+    DDL,
     BigInteger,
     LargeBinary,
     SmallInteger,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import (
     DeclarativeBase,
     DeclarativeBaseNoMeta,
@@ -25,7 +27,7 @@ from sqlalchemy.orm import (
     with_loader_criteria,
 )
 from sqlalchemy.pool import QueuePool
-from sqlalchemy.types import Integer
+from sqlalchemy.types import Integer, UserDefinedType
 
 from conftest import JOHN_AS_JSON, user_of
 from flask_profile import ConfigurationError, ProfileMixin, ProfileSchema
@@ -167,8 +169,15 @@ def test_an_identity_may_name_another_column(host):
 def test_an_identity_must_be_the_text_of_the_column_whatever_its_collation(host):
     def model(db):
         class User(ProfileMixin, db.Model):
-            username: Mapped[str] = mapped_column(String(150, collation="NOCASE"), unique=True)
+            username: Mapped[str] = mapped_column(
+                String(150, collation="NOCASE")
+                .with_variant(String(150, collation="utf8mb4_general_ci"), "mysql", "mariadb")
+                .with_variant(postgresql.CITEXT(), "postgresql"),
+                unique=True,
+            )
 
+        extension = DDL("CREATE EXTENSION IF NOT EXISTS citext").execute_if(dialect="postgresql")
+        event.listen(User.__table__, "before_create", extension)
         return User
 
     made = host(model=model, PROFILE_IDENTITY_FIELD="username").add()
@@ -204,15 +213,20 @@ def test_an_identity_field_that_is_no_column_is_a_configuration_error(field, hos
 
 
 def test_a_key_that_no_text_can_name_is_a_configuration_error(host):
-    made = host(model=keyed(LargeBinary(16)), TESTING=True).add(id=b"1")
+    made = host(model=keyed(LargeBinary(16)), TESTING=True)
     with pytest.raises(ConfigurationError, match=r"LargeBinary\(length=16\).*python_type"):
         made.post()
 
 
-class OldType(Integer):
+class OldType(UserDefinedType):
+    cache_ok = True
+
     @property
     def python_type(self):
         raise NotImplementedError
+
+    def get_col_spec(self):
+        return "INTEGER"
 
 
 def test_a_key_of_an_unknown_type_is_a_configuration_error(host):
@@ -229,7 +243,7 @@ class Names(ProfileSchema):
 def plain_model(db):
     class Plain(db.Model):
         id: Mapped[int] = mapped_column(primary_key=True)
-        username: Mapped[str]
+        username: Mapped[str] = mapped_column(String(9))
 
     return Plain
 
@@ -322,13 +336,15 @@ class TestModel:
 
 class TestSession:
     @pytest.fixture
-    def small(self, host, tmp_path):
+    def kept(self, database):
+        """The config of a database that outlives its connections."""
+        return {"SQLALCHEMY_DATABASE_URI": "sqlite:///kept.db"} if database == "sqlite://" else {}
+
+    @pytest.fixture
+    def small(self, host, kept):
         """A host whose pool has a single connection, and does not wait for a second."""
         pool = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
-        return host(
-            SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/small.db",
-            SQLALCHEMY_ENGINE_OPTIONS=pool,
-        ).add()
+        return host(SQLALCHEMY_ENGINE_OPTIONS=pool, **kept).add()
 
     def test_no_second_connection_is_taken_while_the_session_holds_one(self, small):
         @small.app.before_request
@@ -370,6 +386,33 @@ class TestSession:
         event.listen(john.db.session, "after_begin", lambda *_: begun.append(True))
         assert john.post().status_code == 200
         assert begun == [True]
+
+    def test_a_connection_that_died_in_the_pool_costs_no_answer(self, host, kept):
+        lasting = host(**kept).add()
+        for _ in range(2):
+            with lasting.app.app_context():
+                pooled = lasting.db.engine.raw_connection()
+                driver = pooled.driver_connection
+                pooled.close()
+                driver.close()
+            assert lasting.post().get_data(as_text=True) == JOHN_AS_JSON
+
+    def test_a_read_is_repeated_once_and_only_on_a_dead_connection(self, john):
+        tries = []
+
+        def fail(*_):
+            tries.append(1)
+            raise error
+
+        with john.app.app_context():
+            engine = john.db.engine
+        for dead, expected in ((True, 2), (False, 1)):
+            error = OperationalError("SELECT", {}, Exception("gone"), connection_invalidated=dead)
+            tries.clear()
+            event.listen(engine, "before_cursor_execute", fail)
+            assert john.post().status_code == 500
+            event.remove(engine, "before_cursor_execute", fail)
+            assert len(tries) == expected
 
     def test_binds_are_honoured(self, host):
         def model(db):

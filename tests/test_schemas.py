@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 from marshmallow import Schema, fields, post_dump, pre_dump
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, String
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship, synonym
 
@@ -105,23 +105,23 @@ def club(db):
 
     class Team(db.Model):
         id: Mapped[int] = mapped_column(primary_key=True)
-        name: Mapped[str]
+        name: Mapped[str] = mapped_column(String(9))
         budget: Mapped[int] = mapped_column(default=0)
         town_id: Mapped[int | None] = mapped_column(ForeignKey("town.id"))
         town = relationship("Town", lazy="selectin")
 
     class Town(db.Model):
         id: Mapped[int] = mapped_column(primary_key=True)
-        name: Mapped[str]
+        name: Mapped[str] = mapped_column(String(9))
 
     class Post(db.Model):
         id: Mapped[int] = mapped_column(primary_key=True)
-        title: Mapped[str]
+        title: Mapped[str] = mapped_column(String(9))
         user_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
 
     class User(ProfileMixin, db.Model):
-        password_hash: Mapped[str | None]
-        nickname: Mapped[str] = mapped_column(default="Johnny")
+        password_hash: Mapped[str | None] = mapped_column(String(9))
+        nickname: Mapped[str] = mapped_column(String(9), default="Johnny")
         team_id: Mapped[int | None] = mapped_column(ForeignKey("team.id"))
         boss_id: Mapped[int | None] = mapped_column(ForeignKey("user.id"))
         team = relationship("Team", lazy="joined")

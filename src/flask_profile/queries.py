@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import BigInteger, Engine, SmallInteger, Uuid, bindparam, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import joinedload, lazyload, load_only
 from sqlalchemy.types import TypeDecorator
 
@@ -71,11 +72,19 @@ class ProfileQuery:
         if self._of_columns and not _takes_part(session):
             bind = self._bind(session)
             if isinstance(bind, Engine):
-                with bind.connect() as connection:
-                    found = connection.execute(self._statement, parameters)
-                    return found.mappings().one_or_none()
+                try:
+                    return self._read_from(bind, parameters)
+                except DBAPIError as error:
+                    if not error.connection_invalidated:
+                        raise
+                # It died while it was idle in the pool, which is fresh now: ask once more.
+                return self._read_from(bind, parameters)
         rows = session.execute(self._statement, parameters)
         return (rows.mappings() if self._of_columns else rows.unique().scalars()).one_or_none()
+
+    def _read_from(self, engine: Engine, parameters: dict[str, object]) -> Any:
+        with engine.connect() as connection:
+            return connection.execute(self._statement, parameters).mappings().one_or_none()
 
     def _bind(self, session: Session) -> Any:
         return session.get_bind(mapper=self._mapper, clause=self._statement)
@@ -197,9 +206,7 @@ def _uuid_text(text: str) -> str:
 
 
 def _integer_limit(stored: TypeEngine[Any], dialect: Dialect) -> int:
-    """Return the first integer that cannot be asked for; only PostgreSQL goes by the type."""
-    if dialect.name in {"mysql", "mariadb"}:
-        return 2**64
-    if dialect.name == "sqlite" or isinstance(stored, BigInteger):
-        return 2**63
-    return 2**15 if isinstance(stored, SmallInteger) else 2**31
+    """Return the first integer beyond the column's range; SQLite has one range for all."""
+    large = dialect.name == "sqlite" or isinstance(stored, BigInteger)
+    bits = 63 if large else 15 if isinstance(stored, SmallInteger) else 31
+    return 1 << (bits + bool(getattr(stored, "unsigned", False)))
