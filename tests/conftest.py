@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -124,7 +125,7 @@ def room(database: str, server: Engine | None) -> Iterator[Callable[[], dict[str
     def make() -> dict[str, Any]:
         if server is None:
             return {"SQLALCHEMY_DATABASE_URI": database}
-        name = f"flask_profile_test_{len(names)}"
+        name = f"flask_profile_{os.getpid()}_{len(names)}"
         names.append(name)
         run(f"DROP SCHEMA IF EXISTS {name}{cascade}", f"CREATE SCHEMA {name}")
         if server.dialect.name == "postgresql":

@@ -295,6 +295,35 @@ class TestModel:
 
         assert host(model=model).add().post().get_data(as_text=True) == JOHN_AS_JSON
 
+    def test_a_class_before_the_mixin_may_not_hide_its_columns(self, host):
+        class Anybody:
+            is_active = True
+
+        def model(db):
+            class User(Anybody, ProfileMixin, db.Model):
+                pass
+
+            return User
+
+        made = host(model=model, TESTING=True)
+        with pytest.raises(ConfigurationError, match=r"(?s)Anybody hides.*'is_active' of User"):
+            made.post()
+
+    def test_it_may_decide_itself_who_is_active(self, host):
+        def model(db):
+            class User(ProfileMixin, db.Model):
+                @property
+                def is_active(self):
+                    return not self.is_staff
+
+            return User
+
+        made = host(model=model).add().add(id=2, username="ann", email="ann@x", is_staff=True)
+        with made.statements() as statements:
+            assert made.post().status_code == 200
+            assert made.post("2").json["code"] == "user_inactive"
+        assert len(statements) == 2
+
     def test_it_may_do_without_the_mixin(self, host):
         db = SQLAlchemy()
         plain = plain_model(db)

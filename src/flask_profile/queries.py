@@ -40,6 +40,7 @@ class ProfileQuery:
 
     def __init__(self, db: SQLAlchemy, schema: Schema, settings: Settings) -> None:
         model = settings.user_model or _only_model(db)
+        _refuse_hidden_columns(model)
         self._session = db.session
         self._mapper: Mapper[Any] = cast("type[DeclarativeBase]", model).__mapper__
         self._key = _key(self._mapper, settings.identity_field)
@@ -119,6 +120,19 @@ def _only_model(db: SQLAlchemy) -> type:
         "    class User(ProfileMixin, db.Model): ..."
     )
     raise ConfigurationError(message)
+
+
+def _refuse_hidden_columns(model: type) -> None:
+    """Refuse a class before the mixin that hides a column: Flask-Login's calls all users active."""
+    for name in ProfileMixin.__annotations__ if issubclass(model, ProfileMixin) else ():
+        owner = next(base for base in model.__mro__ if name in vars(base))
+        if not issubclass(owner, ProfileMixin):
+            message = (
+                f"{owner.__name__} hides the column {name!r} of {model.__name__}. Name the "
+                "ProfileMixin first:\n\n"
+                f"    class {model.__name__}(ProfileMixin, {owner.__name__}, db.Model): ..."
+            )
+            raise ConfigurationError(message)
 
 
 def _key(mapper: Mapper[Any], identity_field: str | None) -> str:
