@@ -4,8 +4,11 @@ import logging
 
 import pytest
 from flask import got_request_exception
+from flask_jwt_extended.exceptions import NoAuthorizationError
+from jwt import DecodeError
 from marshmallow import Schema, fields
 from sqlalchemy.exc import OperationalError, ProgrammingError
+from werkzeug.exceptions import NotFound
 
 from flask_profile import ConfigurationError
 
@@ -117,6 +120,17 @@ class TestFailure:
 
     def test_it_is_a_500_without_its_cause(self, failing):
         response = failing.post()
+        assert (response.status_code, response.json) == (500, FAILED)
+
+    @pytest.mark.parametrize("error", [NoAuthorizationError, DecodeError, NotFound, KeyError])
+    def test_whatever_a_schema_raises_is_one(self, error, host):
+        class Raising(Schema):
+            id = fields.Method("get_id")
+
+            def get_id(self, user):
+                raise error("from the schema")
+
+        response = host(PROFILE_SCHEMA=Raising).add().post()
         assert (response.status_code, response.json) == (500, FAILED)
 
     def test_its_cause_is_logged_with_its_traceback_and_without_a_token(self, failing, caplog):

@@ -14,7 +14,7 @@ from marshmallow import Schema
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, UnsupportedMediaType
 
 from .auth import has_user_loader, token_headers, verified_identity
-from .errors import ANSWERS, UserInactiveError, answer_to
+from .errors import ANSWERS, FAILURE, Answer, UserInactiveError, answer_to
 from .queries import ProfileQuery
 from .schemas import MediaUrl, ProfileSchema, attributes_read, value_of
 from .settings import ConfigurationError, Settings
@@ -171,11 +171,17 @@ class _Resource:
                 return self._options()
             if request.method not in self._methods:
                 raise MethodNotAllowed(self._allowed())
-            return self._profile()
+            user = self._user()
         except Exception as error:
-            return self._refuse(error)
+            if isinstance(error, HTTPException) and type(error) not in ANSWERS:
+                raise  # A callback of the host aborted the request.
+            return self._refuse(error, answer_to(error))
+        try:
+            return self._profile(user)
+        except Exception as error:  # Whatever a schema raises says nothing of the token.
+            return self._refuse(error, FAILURE)
 
-    def _profile(self) -> Response:
+    def _user(self) -> Any:
         load = self._load
         identity = verified_identity()
         if self._settings.require_json and not request.is_json:
@@ -183,6 +189,9 @@ class _Resource:
         user = load(identity)
         if self._settings.require_active and not value_of(user, "is_active"):
             raise UserInactiveError
+        return user
+
+    def _profile(self, user: Any) -> Response:
         response = self._response(self._dumps(self._schema.dump(user)), 200)
         if request.method != "POST":
             response.headers["Cache-Control"] = "private, no-cache"
@@ -195,10 +204,7 @@ class _Resource:
         response.allow.update(self._allowed())
         return response
 
-    def _refuse(self, error: Exception) -> Response:
-        if isinstance(error, HTTPException) and type(error) not in ANSWERS:
-            raise error  # A callback of the host aborted the request.
-        answer = answer_to(error)
+    def _refuse(self, error: Exception, answer: Answer) -> Response:
         if answer.status == 500:
             self._report(error)
         media_type = request.content_type or ""

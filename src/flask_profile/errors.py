@@ -46,7 +46,7 @@ def _invalid_token(reason: str) -> Answer:
 
 
 _USER_NOT_FOUND = Answer(404, {"error": "The user cannot be found in the database."})
-_FAILURE = Answer(500, {"error": "The profile could not be loaded."})
+FAILURE = Answer(500, {"error": "The profile could not be loaded."})
 
 # An exception is answered as the nearest of its classes that stands here.
 ANSWERS: dict[type[BaseException], Answer] = {
@@ -73,7 +73,7 @@ ANSWERS: dict[type[BaseException], Answer] = {
     extended.UserClaimsVerificationError: _invalid_token("The claims of the token are refused"),
     extended.JWTExtendedException: _invalid_token("The token is malformed or lacks a claim"),
     jwt.PyJWTError: _invalid_token("The token is malformed"),
-    jwt.PyJWKClientConnectionError: _FAILURE,
+    jwt.PyJWKClientConnectionError: FAILURE,
     UserInactiveError: Answer(
         401, {"detail": "User is inactive", "code": "user_inactive"}, "User is inactive"
     ),
@@ -83,7 +83,7 @@ ANSWERS: dict[type[BaseException], Answer] = {
     UnsupportedMediaType: Answer(
         415, {"detail": 'Unsupported media type "{media_type}" in request.'}
     ),
-    Exception: _FAILURE,
+    Exception: FAILURE,
 }
 
 
