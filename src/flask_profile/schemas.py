@@ -101,11 +101,15 @@ def attributes_read(
     for name in [name for name in tree if value_of(user, name) is missing]:
         if name not in optional:
             owner = (user if isinstance(user, type) else type(user)).__name__
+            remedy = (
+                'app.config["PROFILE_REQUIRE_ACTIVE"] = False'
+                if name == "is_active"
+                else f'exclude = ("{name}",)  # in the Meta of {type(schema).__name__}'
+            )
             message = (
                 f"{owner} has no attribute {name!r}, which {type(schema).__name__} sends or "
-                "PROFILE_REQUIRE_ACTIVE decides by. Add the column to the model, leave the field "
-                f'out of the schema (exclude = ("{name}",) in its Meta), or serve every user:\n\n'
-                '    app.config["PROFILE_REQUIRE_ACTIVE"] = False'
+                "PROFILE_REQUIRE_ACTIVE decides by. Add the column to the model, or do without it:"
+                f"\n\n    {remedy}"
             )
             raise ConfigurationError(message)
         del tree[name]
