@@ -121,6 +121,7 @@ def server(database: str) -> Iterator[Engine | None]:
 def room(database: str, server: Engine | None) -> Iterator[Callable[[], dict[str, Any]]]:
     """Return what makes an empty place for a host's tables, as config of its app."""
     names: list[str] = []
+    cascade = " CASCADE" if database.startswith("postgresql") else ""
 
     def make() -> dict[str, Any]:
         if server is None:
@@ -139,7 +140,6 @@ def room(database: str, server: Engine | None) -> Iterator[Callable[[], dict[str
             for statement in statements:
                 connection.execute(text(statement))
 
-    cascade = " CASCADE" if database.startswith("postgresql") else ""
     yield make
     if names:
         run(*(f"DROP SCHEMA {name}{cascade}" for name in names))

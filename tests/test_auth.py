@@ -442,9 +442,7 @@ def test_a_callback_may_abort_the_request_as_anywhere_in_flask(callback, john):
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(text=st.text(st.characters(codec="latin-1", exclude_characters="\r\n\0;"), max_size=60))
 def test_whatever_a_client_sends_is_answered_as_documented(location, text, host):
-    made = made_for.get(location) or made_for.setdefault(
-        location, host(JWT_TOKEN_LOCATION=location, with_db=False, model=None)
-    )
+    made = host(JWT_TOKEN_LOCATION=location, with_db=False, model=None)
     made.jwt.user_lookup_loader(lambda _header, _payload: None)
     request = LOCATIONS[location](text)
     if location == "headers":
@@ -452,9 +450,6 @@ def test_whatever_a_client_sends_is_answered_as_documented(location, text, host)
     response = made.client.post("/api/profile/", **request)
     assert response.status_code == 401
     assert response.json in (NOT_PROVIDED, BAD_HEADER, NOT_VALID)
-
-
-made_for: dict = {}
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

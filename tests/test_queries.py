@@ -31,7 +31,7 @@ from sqlalchemy.types import Integer, UserDefinedType
 
 from conftest import JOHN_AS_JSON, user_of
 from flask_profile import ConfigurationError, ProfileMixin, ProfileSchema
-from flask_profile.queries import UserNotFoundError, _parser
+from flask_profile.queries import UserNotFoundError, identity_parser
 
 NOT_FOUND = {"error": "The user cannot be found in the database."}
 KEY = uuid.UUID("6f1c2a51-93b5-4b6e-8f0e-3f6f3a2f1c0d")
@@ -144,7 +144,7 @@ def test_an_integer_identity_names_no_text_key(host):
     ],
 )
 def test_integers_are_asked_for_within_the_range_of_the_database(type_, dialect, largest):
-    parse = _parser(type_, dialect)
+    parse = identity_parser(type_, dialect)
     assert parse(str(largest)) == largest
     assert parse(str(-largest)) == -largest
     for beyond in (largest + 1, -largest - 2):

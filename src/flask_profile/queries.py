@@ -55,7 +55,7 @@ class ProfileQuery:
             statement = select(model).options(*_loading(self._mapper, tree))
         key = getattr(model, self._key)
         self._statement = statement.where(key == bindparam("identity", type_=key.type))
-        self._parse = _parser(key.type, self._bind(self._session()).dialect)
+        self._parse = identity_parser(key.type, self._bind(self._session()).dialect)
 
     def load(self, identity: object) -> Any:
         """Return the user, as a mapping of columns or as an entity, or raise UserNotFoundError."""
@@ -168,7 +168,7 @@ def _loading(mapper: Mapper[Any], tree: Tree) -> Iterator[_AbstractLoad]:
             yield joinedload(getattr(entity, related.key)).options(*options)
 
 
-def _parser(declared: TypeEngine[Any], dialect: Dialect) -> Callable[[object], object]:
+def identity_parser(declared: TypeEngine[Any], dialect: Dialect) -> Callable[[object], object]:
     """Return what turns an identity into a value that the database can compare with a key.
 
     Tokens carry text whatever the key's type is, and a database may raise an error for a value
