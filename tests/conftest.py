@@ -124,10 +124,10 @@ def room(database: str, server: Engine | None) -> Iterator[Callable[[], dict[str
     cascade = " CASCADE" if database.startswith("postgresql") else ""
 
     def make() -> dict[str, Any]:
-        if server is None:
-            return {"SQLALCHEMY_DATABASE_URI": database}
         name = f"flask_profile_{os.getpid()}_{len(names)}"
         names.append(name)
+        if server is None:
+            return {"SQLALCHEMY_DATABASE_URI": database.replace("///", f"///{name}_")}
         run(f"DROP SCHEMA IF EXISTS {name}{cascade}", f"CREATE SCHEMA {name}")
         if server.dialect.name == "postgresql":
             url = make_url(database).update_query_dict({"options": f"-csearch_path={name}"})
@@ -141,7 +141,7 @@ def room(database: str, server: Engine | None) -> Iterator[Callable[[], dict[str
                 connection.execute(text(statement))
 
     yield make
-    if names:
+    if server is not None:
         run(*(f"DROP SCHEMA {name}{cascade}" for name in names))
 
 

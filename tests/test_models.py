@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import String, event, inspect, select, text
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Column, DateTime, String, event, false, inspect, make_url, select, text, true
 from sqlalchemy.dialects import mysql, postgresql, sqlite
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 from sqlalchemy.schema import CreateTable
 
-from conftest import JOHN_AS_JSON
-from flask_profile import ProfileMixin
+from conftest import JOHN, JOHN_AS_JSON
+from flask_profile import ConfigurationError, ProfileMixin
 
 COLUMNS = {
     "id": (None, False),
@@ -72,8 +75,11 @@ def test_a_point_in_time_is_stored_and_read_as_aware_utc(written, host):
 ZONES = {
     "postgresql": "SET TIME ZONE 'Asia/Tokyo'",
     "mysql": "SET time_zone = '+09:00'",
-    "mariadb": "SET time_zone = '+09:00'",
     "sqlite": "SELECT 'it has no zones'",
+}
+SERVER_ZONES = {
+    "postgresql": ("ALTER DATABASE {0} SET TIME ZONE 'Asia/Tokyo'", "ALTER DATABASE {0} RESET ALL"),
+    "mysql": ("SET GLOBAL time_zone = '+09:00'", "SET GLOBAL time_zone = 'SYSTEM'"),
 }
 
 
@@ -89,6 +95,103 @@ def test_the_zone_of_a_connection_does_not_count(host):
         event.listen(made.db.engine, "connect", move)
         made.add()
     assert made.post().get_data(as_text=True) == JOHN_AS_JSON
+
+
+@pytest.fixture
+def far_server(server):
+    """A server in another zone."""
+    if server is None:
+        yield
+        return
+    move, move_back = SERVER_ZONES[server.dialect.name]
+    with server.connect() as connection:
+        connection.execute(text(move.format(server.url.database)))
+        yield
+        connection.execute(text(move_back.format(server.url.database)))
+
+
+@pytest.mark.usefixtures("far_server")
+def test_the_zone_of_a_server_does_not_count(host):
+    assert host().add().post().get_data(as_text=True) == JOHN_AS_JSON
+
+
+def test_a_fraction_of_a_second_is_kept(host):
+    exactly = datetime(2024, 3, 10, 14, 20, 0, 123456, tzinfo=timezone.utc)
+    assert host().add(last_login=exactly).post().json["last_login"] == "2024-03-10T14:20:00.123456Z"
+
+
+def test_text_of_any_script_is_kept(host):
+    made = host().add(first_name="Zoë 👩🏽‍🚀", last_name="王小明")
+    assert made.post().json["first_name"] == "Zoë 👩🏽‍🚀"
+    assert made.post().json["last_name"] == "王小明"
+
+
+@pytest.mark.parametrize("taken", ["username", "email"])
+def test_names_and_addresses_are_unique(taken, host):
+    made = host().add()
+    other = {"id": 2, "username": "ann", "email": "ann@example.com"}
+    with pytest.raises(IntegrityError):
+        made.add(**other | {taken: JOHN[taken]})
+    assert made.add(**other).post("2").json["username"] == "ann"
+
+
+UTC_NOW = {
+    "postgresql": "now()",
+    "mysql": "(utc_timestamp(6))",
+    "sqlite": "CURRENT_TIMESTAMP",
+}
+
+
+def test_a_host_may_leave_defaults_to_the_server(host, database):
+    now = UTC_NOW[make_url(database).get_backend_name()]
+
+    def model(db):
+        class User(ProfileMixin, db.Model):
+            __tablename__ = "members"
+            first_name: Mapped[str] = mapped_column(String(200), server_default="Ann")
+            last_name: Mapped[str] = mapped_column(String(200), server_default="")
+            date_joined: Mapped[datetime] = mapped_column(
+                DateTime(timezone=True), server_default=text(now)
+            )
+            is_active: Mapped[bool] = mapped_column(server_default=true())
+            is_staff: Mapped[bool] = mapped_column(server_default=false())
+            is_superuser: Mapped[bool] = mapped_column(server_default=false())
+
+        return User
+
+    made = host(model=model)
+    with made.app.app_context():
+        made.db.create_all()
+        values = "(id, username, email) VALUES (1, 'ann', 'ann@example.com')"
+        made.db.session.execute(text(f"INSERT INTO members {values}"))
+        made.db.session.commit()
+    profile = made.post().json
+    joined = datetime.fromisoformat(profile["date_joined"].replace("Z", "+00:00"))
+    assert abs(datetime.now(timezone.utc) - joined) < timedelta(minutes=5)
+    assert (profile["first_name"], profile["last_name"]) == ("Ann", "")
+    assert (profile["is_active"], profile["is_staff"]) == (True, False)
+
+
+def test_a_table_may_lie_in_a_schema(host, room):
+    found = re.search(r"flask_profile_\d+_\d+", room()["SQLALCHEMY_DATABASE_URI"])
+    schema = found[0] if found else "attached"
+
+    def model(db):
+        class User(ProfileMixin, db.Model):
+            __table_args__ = {"schema": schema}
+
+        return User
+
+    made = host(model=model)
+    with made.app.app_context():
+        if made.db.engine.dialect.name == "sqlite":
+            attach = f"ATTACH ':memory:' AS {schema}"
+            event.listen(
+                made.db.engine, "connect", lambda connection, _: connection.execute(attach)
+            )
+    with made.statements() as statements:
+        assert made.add().post().get_data(as_text=True) == JOHN_AS_JSON
+    assert f"FROM {schema}." in statements[-1].replace("`", "")
 
 
 @pytest.mark.parametrize(
@@ -114,3 +217,40 @@ def test_a_host_adds_and_overrides_columns(host):
 
     made = host(model=model).add(number_phone="+49 30 901820 and more")
     assert made.post().json["number_phone"] == "+49 30 901820 and more"
+
+
+@pytest.mark.filterwarnings("ignore:'get_engine' is deprecated")  # Flask-Migrate's
+def test_a_migration_leaves_no_difference_behind(host, tmp_path, monkeypatch):
+    flask_migrate = pytest.importorskip("flask_migrate")
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    monkeypatch.setattr("logging.config.fileConfig", lambda _path: None)  # It would silence ours.
+    made = host()
+    flask_migrate.Migrate(made.app, made.db)
+    migrations = str(tmp_path / "migrations")
+
+    def differences():
+        with made.db.engine.connect() as connection:
+            return compare_metadata(MigrationContext.configure(connection), made.db.metadata)
+
+    with made.app.app_context():
+        flask_migrate.init(migrations)
+        flask_migrate.migrate(migrations)
+        flask_migrate.upgrade(migrations)
+        assert differences() == []
+        made.User.__table__.append_column(Column("nickname", String(9)))
+        assert [name for name, *_ in differences()] == ["add_column"]
+    for script in (tmp_path / "migrations/versions").glob("*.py"):
+        assert "flask_profile" not in script.read_text()
+
+
+def test_a_dataclass_is_refused(host):
+    class Base(DeclarativeBase):
+        pass
+
+    db = SQLAlchemy(model_class=Base)
+    with pytest.raises(ConfigurationError, match=r"(?s)MappedAsDataclass.*PROFILE_USER_MODEL"):
+
+        class User(ProfileMixin, MappedAsDataclass, db.Model):
+            pass

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import DateTime, String
 from sqlalchemy.dialects.mysql import DATETIME
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, MappedAsDataclass, mapped_column
 from sqlalchemy.types import TypeDecorator
+
+from .settings import ConfigurationError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
-    from sqlalchemy.types import TypeEngine
 
 
 def as_utc(value: datetime) -> datetime:
@@ -32,14 +33,18 @@ class UtcDateTime(TypeDecorator[datetime]):
     MariaDB with microseconds, so that no time zone of a server or connection counts.
     """
 
-    impl = DateTime(timezone=True)
+    impl = DateTime(timezone=True).with_variant(DATETIME(fsp=6), "mysql", "mariadb")
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[datetime]:
-        """Ask MySQL and MariaDB for the microseconds that they drop by default."""
-        if dialect.name in {"mysql", "mariadb"}:
-            return dialect.type_descriptor(DATETIME(fsp=6))
-        return dialect.type_descriptor(DateTime(timezone=True))
+    def __init__(self) -> None:
+        super().__init__()
+        # Alembic writes a type as its module and repr: this one's columns are migrated by
+        # SQLAlchemy's own types, so that a migration neither imports nor needs this package.
+        self.__module__ = "sa"
+
+    def __repr__(self) -> str:
+        mysql = "sa.dialects.mysql.DATETIME(fsp=6)"
+        return f"DateTime(timezone=True).with_variant({mysql}, 'mysql', 'mariadb')"
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Hand UTC to the database: aware where it keeps that, else naive."""
@@ -86,3 +91,14 @@ class ProfileMixin:
     if TYPE_CHECKING:  # Flask-SQLAlchemy's Model does not tell pyright what SQLAlchemy adds.
 
         def __init__(self, **values: object) -> None: ...
+
+    def __init_subclass__(cls, **options: object) -> None:
+        if issubclass(cls, MappedAsDataclass):
+            message = (
+                f"{cls.__name__} is a MappedAsDataclass, which takes no columns from a class that "
+                "is none. Derive it from a base without MappedAsDataclass; or declare its columns "
+                "in it, without the ProfileMixin, and name it:\n\n"
+                f'    app.config["PROFILE_USER_MODEL"] = {cls.__name__}'
+            )
+            raise ConfigurationError(message)
+        super().__init_subclass__(**options)

@@ -70,22 +70,25 @@ class ProfileQuery:
 
     def _read(self, parameters: dict[str, object]) -> Any:
         session = self._session()
+        untouched = not session.in_transaction()
+        try:
+            return self._execute(session, parameters)
+        except DBAPIError as error:
+            if not (untouched and error.connection_invalidated):
+                raise
+        # The connection died while it was idle in the pool, which is fresh now: ask once more.
+        session.rollback()
+        return self._execute(session, parameters)
+
+    def _execute(self, session: Session, parameters: dict[str, object]) -> Any:
         if self._of_columns and not _takes_part(session):
             bind = self._bind(session)
             if isinstance(bind, Engine):
-                try:
-                    return self._read_from(bind, parameters)
-                except DBAPIError as error:
-                    if not error.connection_invalidated:
-                        raise
-                # It died while it was idle in the pool, which is fresh now: ask once more.
-                return self._read_from(bind, parameters)
+                with bind.connect() as connection:
+                    rows = connection.execute(self._statement, parameters)
+                    return rows.mappings().one_or_none()
         rows = session.execute(self._statement, parameters)
         return (rows.mappings() if self._of_columns else rows.unique().scalars()).one_or_none()
-
-    def _read_from(self, engine: Engine, parameters: dict[str, object]) -> Any:
-        with engine.connect() as connection:
-            return connection.execute(self._statement, parameters).mappings().one_or_none()
 
     def _bind(self, session: Session) -> Any:
         return session.get_bind(mapper=self._mapper, clause=self._statement)
