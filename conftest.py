@@ -12,7 +12,7 @@ def _name_module(namespace: dict[str, object]) -> None:
 
 
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser()], patterns=["README.md"], setup=_name_module
+    parsers=[PythonCodeBlockParser()], patterns=["README.md", "docs/*.md"], setup=_name_module
 ).pytest()
 
 

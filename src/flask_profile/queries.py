@@ -81,12 +81,20 @@ class ProfileQuery:
         return self._execute(session, parameters)
 
     def _execute(self, session: Session, parameters: dict[str, object]) -> Any:
-        if self._of_columns and not _takes_part(session):
-            bind = self._bind(session)
-            if isinstance(bind, Engine):
-                with bind.connect() as connection:
-                    rows = connection.execute(self._statement, parameters)
-                    return rows.mappings().one_or_none()
+        if _is_the_hosts(session):
+            return self._execute_in(session, parameters)
+        bind = self._bind(session)
+        if self._of_columns and isinstance(bind, Engine):
+            with bind.connect() as connection:
+                row = connection.execute(self._statement, parameters)
+                return row.mappings().one_or_none()
+        try:
+            return self._execute_in(session, parameters)
+        finally:
+            if (transaction := session.get_transaction()) is not None:
+                transaction.close()  # Its connection may die before the host's teardown does it.
+
+    def _execute_in(self, session: Session, parameters: dict[str, object]) -> Any:
         rows = session.execute(self._statement, parameters)
         return (rows.mappings() if self._of_columns else rows.unique().scalars()).one_or_none()
 
@@ -94,8 +102,8 @@ class ProfileQuery:
         return session.get_bind(mapper=self._mapper, clause=self._statement)
 
 
-def _takes_part(session: Session) -> bool:
-    """Tell whether the session has to read itself.
+def _is_the_hosts(session: Session) -> bool:
+    """Tell whether the session has to read itself, in a transaction that is the host's.
 
     It has to where it holds a connection (a second one could exhaust the pool, and would not
     see the transaction) and where the host listens to what it executes or begins.
@@ -200,11 +208,10 @@ def identity_parser(declared: TypeEngine[Any], dialect: Dialect) -> Callable[[ob
             raise UserNotFoundError
         try:
             value: Any = convert(text)
-            if process:
-                process(value)  # The host's own type may refuse what is not canonical.
+            bound = process(value) if process else value  # Which the host's own type may refuse.
         except (ValueError, TypeError, LookupError, ArithmeticError):
             raise UserNotFoundError from None
-        if str(value) != text or (convert is int and not -limit <= value < limit):
+        if str(value) != text or (isinstance(bound, int) and not -limit <= bound < limit):
             raise UserNotFoundError
         return value
 
