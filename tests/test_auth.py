@@ -1,46 +1,19 @@
 from __future__ import annotations
 
-import base64
 import json
-import time
 import warnings
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from flask import abort, jsonify
-from flask_jwt_extended import create_access_token, create_refresh_token, set_access_cookies
-from hypothesis import HealthCheck, given, settings
+from flask import abort
+from flask_jwt_extended import create_refresh_token
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from answers import BAD_HEADER, NOT_FOUND, NOT_PROVIDED, NOT_VALID, PROFILE, REASONS, name_of
 from conftest import JOHN_AS_JSON, SECRET
-
-NOT_PROVIDED = {"detail": "Authentication credentials were not provided."}
-BAD_HEADER = {
-    "detail": "Authorization header must contain two space-delimited values",
-    "code": "bad_authorization_header",
-}
-NOT_VALID = {"detail": "Given token not valid for any token type", "code": "token_not_valid"}
-NOT_FOUND = {"error": "The user cannot be found in the database."}
-
-
-def b64(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def signed(payload, header=None, secret=SECRET):
-    """Sign any bytes at all, as a token that no library would make."""
-    head = b64(json.dumps(header or {"alg": "HS256", "typ": "JWT"}).encode())
-    signing_input = f"{head}.{b64(payload)}".encode()
-    key = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)
-    return f"{signing_input.decode()}.{b64(key.sign(signing_input, secret.encode()))}"
-
-
-def claims(**changed):
-    values = {"sub": "1", "type": "access", "fresh": False, "jti": "x", "exp": time.time() + 60}
-    return json.dumps(values | changed).encode()
+from hostile import HOSTS, JSON_VALUES, TOKENS, VALID, b64, claims, fits_a_header, signed
 
 
 def ask(host, authorization, **options):
@@ -77,135 +50,70 @@ def test_bearer_must_be_followed_by_one_word(authorization, john):
     assert response.headers["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
-NONSENSE = {
-    "a word": "abc",
-    "dots": "..",
-    "one dot": "a.b",
-    "four segments": "a.b.c.d",
-    "latin-1": "\xe9.\xe9.\xe9",
-    "not base64": "!!!.???.###",
-    "a header that is a list": f"{b64(b'[]')}.{b64(b'{}')}.",
-    "a header that is a number": f"{b64(b'1')}.{b64(b'{}')}.",
-    "a header of deep lists": f"{b64(b'[' * 40_000)}.{b64(b'{}')}.",
-    "a kid that is a number": signed(claims(), {"alg": "HS256", "kid": 1}),
-    "an alg that is a list": signed(claims(), {"alg": ["HS256"]}),
-    "an alg that is an object": signed(claims(), {"alg": {}}),
-    "an alg that is null": signed(claims(), {"alg": None}),
-    "no alg": signed(claims(), {"typ": "JWT"}),
-    "crit": signed(claims(), {"alg": "HS256", "crit": ["exp"]}),
-    "b64": signed(claims(), {"alg": "HS256", "b64": False}),
-    "a payload that is a list": signed(b"[]"),
-    "a payload that is a number": signed(b"1"),
-    "a payload that is no JSON": signed(b"{"),
-    "a payload that is no UTF-8": signed(b"\xff\xfe"),
-    "a payload of deep lists": signed(b"[" * 40_000),
-    "a payload of deep objects": signed(b'{"a":' * 10_000 + b"1" + b"}" * 10_000),
-    "a payload with a huge number": signed(b'{"sub": "1", "exp": ' + b"9" * 5_000 + b"}"),
-    "a payload of 60 kB": signed(b"x" * 45_000),
-    "exp that is null": signed(claims(exp=None)),
-    "exp that is a list": signed(claims(exp=[])),
-    "exp that is infinite": signed(claims(exp=float("inf"))),
-    "exp that is no number": signed(claims(exp=float("nan"))),
-    "nbf that is an object": signed(claims(nbf={})),
-    "iat that is text": signed(claims(iat="now")),
-    "sub that is a number": signed(claims(sub=1)),
-    "sub that is null": signed(claims(sub=None)),
-    "sub that is a list": signed(claims(sub=["1"])),
-    "jti that is an object": signed(claims(jti={})),
-}
+POINTS_IN_TIME = ["date_joined", "last_login"]
 
 
-@pytest.mark.parametrize("case", NONSENSE)
-def test_a_nonsense_token_is_not_valid(case, john):
-    response = ask(john, f"Bearer {NONSENSE[case]}")
-    assert (response.status_code, response.json) == (401, NOT_VALID)
-    assert 'error="invalid_token", error_description="' in response.headers["WWW-Authenticate"]
+def name(response, **request):
+    return name_of(response.status_code, response.headers, response.data, **request)
 
 
-def expired(host):
-    return host.token(expires_delta=timedelta(seconds=-1))
+@pytest.fixture
+def loader(host):
+    """Return what makes a host without a database, whose loader knows John and keeps who it saw."""
+
+    def make(**config):
+        made = host(with_db=False, model=None, **config)
+        made.loaded = []
+        john = json.loads(JOHN_AS_JSON) | {"avatar": "avatars/profile.jpg"}
+        john |= {key: datetime.fromisoformat(john[key][:-1] + "+00:00") for key in POINTS_IN_TIME}
+
+        @made.jwt.user_lookup_loader
+        def load(_header, payload):
+            made.loaded.append(payload["sub"])
+            return john if payload["sub"] == "1" else None
+
+        return made
+
+    return make
 
 
-def early(host):
-    return host.token(additional_claims={"nbf": time.time() + 60})
+@pytest.mark.parametrize("case", [case for case in TOKENS if fits_a_header(TOKENS[case].token)])
+def test_a_hostile_token_in_a_header_is_answered_as_its_table_says(case, loader):
+    token, kind, answer = TOKENS[case]
+    made = loader(**HOSTS[kind])
+    assert name(ask(made, f"Bearer {token}")) == answer
+    assert (made.loaded == []) == (answer in REASONS)
 
 
-def tampered(host):
-    head, _, signature = host.token().split(".")
-    return f"{head}.{b64(claims(sub='2'))}.{signature}"
+@pytest.mark.parametrize("case", TOKENS)
+def test_a_hostile_token_in_a_body_is_answered_as_its_table_says(case, loader):
+    token, kind, answer = TOKENS[case]
+    made = loader(JWT_TOKEN_LOCATION="json", **HOSTS[kind])
+    response = made.client.post("/api/profile/", json={"access_token": token})
+    assert name(response, vary=None) == answer
 
 
-def unsigned(host):
-    return host.token().rpartition(".")[0] + "."
+@pytest.mark.parametrize("kind", HOSTS)
+def test_algorithms_and_audiences_are_the_hosts(kind, loader):
+    made = loader(**HOSTS[kind])
+    for token in (VALID[kind], made.token(additional_claims={"aud": "us", "iss": "us"})):
+        assert ask(made, f"Bearer {token}").get_data(as_text=True) == JOHN_AS_JSON
 
 
-def refresh(host):
-    with host.app.app_context():
-        return create_refresh_token("1")
-
-
-def other_algorithm(_host):
-    return jwt.encode(json.loads(claims()), SECRET * 2, algorithm="HS512")
-
-
-def algorithm_none(_host):
-    return jwt.encode(json.loads(claims()), None, algorithm="none")
-
-
-def other_secret(_host):
-    return signed(claims(), secret="not the secret of the host, but as long")
-
-
-def without_identity(_host):
-    return signed(b'{"type": "access"}')
-
-
-REFUSED = [
-    (expired, "The token has expired"),
-    (early, "The token is not yet valid"),
-    (tampered, "The signature does not match"),
-    (unsigned, "The signature does not match"),
-    (other_secret, "The signature does not match"),
-    (other_algorithm, "The algorithm is not allowed"),
-    (algorithm_none, "The algorithm is not allowed"),
-    (refresh, "The token is not an access token"),
-    (without_identity, "The token is malformed or lacks a claim"),
-]
-
-
-@pytest.mark.parametrize(("token", "reason"), REFUSED)
-def test_a_refused_token_is_not_valid_for_a_reason(token, reason, john):
+def test_a_refused_token_asks_nothing_of_the_database(john):
+    with john.app.app_context():
+        refresh = create_refresh_token("1")
+    expired = john.token(expires_delta=timedelta(seconds=-1))
     with john.statements() as statements:
-        response = ask(john, f"Bearer {token(john)}")
-    assert (response.status_code, response.json) == (401, NOT_VALID)
-    assert response.headers["WWW-Authenticate"] == (
-        f'Bearer realm="api", error="invalid_token", error_description="{reason}"'
-    )
+        for token in (refresh, expired, "abc"):
+            assert ask(john, f"Bearer {token}").json == NOT_VALID
     assert statements == []
-
-
-@pytest.mark.parametrize(
-    ("claim", "reason"),
-    [
-        ({"iss": "them"}, "The issuer is not the expected one"),
-        ({"aud": "them"}, "The token is meant for another audience"),
-        ({"iss": None}, "The token lacks a required claim"),
-        ({"aud": None}, "The token lacks a required claim"),
-    ],
-)
-def test_issuer_and_audience_are_the_hosts(claim, reason, host):
-    made = host(JWT_DECODE_ISSUER="us", JWT_DECODE_AUDIENCE="us").add()
-    right = {"iss": "us", "aud": "us"}
-    assert ask(made, f"Bearer {signed(claims(**right))}").status_code == 200
-    wrong = {k: v for k, v in (right | claim).items() if v is not None}
-    response = ask(made, f"Bearer {signed(claims(**wrong))}")
-    assert (response.status_code, response.json) == (401, NOT_VALID)
-    assert reason in response.headers["WWW-Authenticate"]
 
 
 def test_leeway_is_the_hosts(host):
     made = host(JWT_DECODE_LEEWAY=30).add()
-    assert ask(made, f"Bearer {expired(made)}").status_code == 200
+    expired = made.token(expires_delta=timedelta(seconds=-1))
+    assert ask(made, f"Bearer {expired}").status_code == 200
 
 
 def test_a_revoked_token_is_not_valid(john):
@@ -221,40 +129,6 @@ def test_claims_that_the_host_refuses_are_not_valid(john):
     response = john.post()
     assert (response.status_code, response.json) == (401, NOT_VALID)
     assert "The claims of the token are refused" in response.headers["WWW-Authenticate"]
-
-
-def pem_pair(key):
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return {"JWT_PRIVATE_KEY": private.decode(), "JWT_PUBLIC_KEY": public.decode()}
-
-
-@pytest.mark.parametrize(
-    ("algorithm", "key"),
-    [
-        ("RS256", rsa.generate_private_key(65537, 2048)),
-        ("ES256", ec.generate_private_key(ec.SECP256R1())),
-    ],
-    ids=["RS256", "ES256"],
-)
-def test_algorithms_are_the_hosts(algorithm, key, host):
-    made = host(JWT_ALGORITHM=algorithm, **pem_pair(key)).add()
-    assert made.post().get_data(as_text=True) == JOHN_AS_JSON
-
-
-def test_a_public_key_is_no_secret(host):
-    keys = pem_pair(rsa.generate_private_key(65537, 2048))
-    config = {"JWT_ALGORITHM": "RS256", "JWT_DECODE_ALGORITHMS": ["RS256", "HS256"]}
-    made = host(**config, **keys).add()
-    confused = signed(claims(), secret=keys["JWT_PUBLIC_KEY"])
-    response = ask(made, f"Bearer {confused}")
-    assert (response.status_code, response.json) == (401, NOT_VALID)
 
 
 def test_a_key_loader_that_does_not_know_a_kid_refuses_the_token(john):
@@ -331,6 +205,21 @@ def test_a_body_that_holds_no_token_provides_none(body, host):
     assert (response.status_code, response.json) == (401, NOT_PROVIDED)
 
 
+class Broken:
+    """The body of a client that hangs up."""
+
+    def read(self, *_):
+        raise OSError("the client hung up")
+
+
+def test_a_body_that_breaks_off_provides_no_token(host):
+    made = host(JWT_TOKEN_LOCATION="json")
+    broken = {"wsgi.input": Broken(), "wsgi.input_terminated": True}
+    options = {"content_type": "application/json", "environ_overrides": broken}
+    response = made.client.post("/api/profile/", **options)
+    assert (response.status_code, response.json) == (401, NOT_PROVIDED)
+
+
 def test_a_body_that_is_too_large_to_read_provides_no_token(host):
     made = host(JWT_TOKEN_LOCATION="json", MAX_CONTENT_LENGTH=10)
     response = made.client.post("/api/profile/", json={"access_token": "abc"})
@@ -349,24 +238,6 @@ def test_a_query_parameter_without_its_prefix_is_not_valid(host):
     made = host(JWT_TOKEN_LOCATION="query_string", JWT_QUERY_STRING_VALUE_PREFIX="Bearer ")
     response = made.client.post("/api/profile/?jwt=abc")
     assert (response.status_code, response.json) == (401, NOT_VALID)
-
-
-def test_cookies_need_their_csrf_token(host):
-    made = host(JWT_TOKEN_LOCATION="cookies").add()
-
-    @made.app.post("/sign-in")
-    def sign_in():
-        response = jsonify()
-        set_access_cookies(response, create_access_token("1"))
-        return response
-
-    client = made.app.test_client()
-    client.post("/sign-in")
-    csrf = client.get_cookie("csrf_access_token").value
-    for headers in ({}, {"X-CSRF-TOKEN": "wrong"}, {"X-CSRF-TOKEN": "caf\xe9"}):
-        response = client.post("/api/profile/", headers=headers)
-        assert (response.status_code, response.json) == (401, NOT_VALID)
-    assert client.post("/api/profile/", headers={"X-CSRF-TOKEN": csrf}).status_code == 200
 
 
 def test_a_csrf_claim_of_another_type_is_not_valid(host):
@@ -438,36 +309,98 @@ def test_a_callback_may_abort_the_request_as_anywhere_in_flask(callback, john):
     assert john.post().status_code == 418
 
 
-@pytest.mark.parametrize("location", LOCATIONS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(text=st.text(st.characters(codec="latin-1", exclude_characters="\r\n\0;"), max_size=60))
-def test_whatever_a_client_sends_is_answered_as_documented(location, text, host):
-    made = host(JWT_TOKEN_LOCATION=location, with_db=False, model=None)
-    made.jwt.user_lookup_loader(lambda _header, _payload: None)
-    request = LOCATIONS[location](text)
-    if location == "headers":
-        request = {"headers": {"Authorization": text}}
-    response = made.client.post("/api/profile/", **request)
-    assert response.status_code == 401
-    assert response.json in (NOT_PROVIDED, BAD_HEADER, NOT_VALID)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(
-    payload=st.dictionaries(
-        st.sampled_from(["sub", "type", "exp", "nbf", "iat", "jti", "fresh", "aud", "iss", "x"]),
-        st.recursive(
-            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
-            lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=3), inner),
-            max_leaves=4,
-        ),
-    )
+GOOD = signed(claims(csrf="c"))
+GOOD_ENVIRON = {
+    "HTTP_AUTHORIZATION": f"Bearer {GOOD}",
+    "HTTP_COOKIE": f"access_token_cookie={GOOD}",
+    "HTTP_X_CSRF_TOKEN": "c",
+    "QUERY_STRING": f"jwt={GOOD}",
+    "CONTENT_TYPE": "application/json",
+}
+GOOD_BODY = json.dumps({"access_token": GOOD}).encode()
+SCRAPS = ["Bearer", "access_token_cookie", "jwt", "c", GOOD, *' ,;=&"\t\r\n\0\xe9']
+RAW = (
+    st.sampled_from(["", *GOOD_ENVIRON.values()])
+    | st.text(st.characters(max_codepoint=0xFF))
+    | st.lists(st.sampled_from(SCRAPS), max_size=6).map("".join)
 )
-def test_whatever_a_signed_token_claims_is_answered_as_documented(payload, john):
-    response = ask(john, f"Bearer {signed(json.dumps(payload).encode())}")
-    assert (response.status_code, response.json) in [(401, NOT_VALID), (404, NOT_FOUND)] or (
-        response.status_code == 200 and payload["sub"] == "1"
+OTHER_HEADERS = ["HTTP_ACCEPT", "HTTP_IF_NONE_MATCH", "HTTP_RANGE", "CONTENT_LENGTH"]
+
+
+@pytest.mark.parametrize("location", LOCATIONS)
+def test_whatever_a_client_sends_is_answered_as_documented(location, loader):
+    made = loader(JWT_TOKEN_LOCATION=location, PROFILE_REQUIRE_JSON=True, TESTING=True)
+    vary = {"headers": "Authorization", "cookies": "Cookie"}.get(location)
+
+    @settings(deadline=None, max_examples=250)
+    @given(
+        method=st.just("POST") | st.sampled_from(["HEAD", "OPTIONS", "BREW"]),
+        changed=st.dictionaries(st.sampled_from([*GOOD_ENVIRON, *OTHER_HEADERS]), RAW, max_size=4),
+        body=st.just(GOOD_BODY) | st.binary() | JSON_VALUES.map(json.dumps).map(str.encode),
     )
+    def answered(method, changed, body):
+        environ = GOOD_ENVIRON | changed
+        response = made.client.open(
+            "/api/profile/", method=method, data=body, environ_overrides=environ
+        )
+        media_type = environ["CONTENT_TYPE"]
+        answer = name(response, method=method, media_type=media_type, vary=vary)
+        event(answer)
+        sent = body.decode("latin-1") + "".join(environ.values())
+        assert answer != PROFILE or GOOD in sent
+
+    answered()
+
+
+@st.composite
+def resembling(draw):
+    """Return a valid token with some of its characters, or of its parts, exchanged."""
+    token = VALID["HS256"]
+    if draw(st.booleans()):
+        part = st.sampled_from([*token.split("."), "", b64(claims(sub="2"))]) | st.text()
+        return ".".join(draw(st.lists(part, max_size=6)))
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(token)))
+        new = draw(st.text(st.sampled_from("AZaz09-_=.+/ \n\0é"), max_size=3))
+        token = token[:at] + new + token[at + draw(st.sampled_from([len(new), 0, 1, 2])) :]
+    return token
+
+
+def test_whatever_resembles_a_token_is_answered_as_documented(loader):
+    made = loader(JWT_TOKEN_LOCATION="json", TESTING=True)
+
+    @settings(deadline=None, max_examples=250)
+    @given(resembling())
+    def answered(token):
+        answer = name(made.client.post("/api/profile/", json={"access_token": token}), vary=None)
+        event(answer)
+        assert (answer == PROFILE) == (token in {VALID["HS256"], VALID["HS256"] + "="})
+
+    answered()
+
+
+def objects_of(*names):
+    return st.dictionaries(st.sampled_from(names), JSON_VALUES, max_size=3)
+
+
+def test_whatever_a_signed_token_says_is_answered_as_documented(loader):
+    made = loader(TESTING=True)
+
+    @settings(deadline=None, max_examples=150)
+    @given(
+        objects_of("alg", "typ", "kid", "crit", "b64", "zip", "jku", "jwk", "cty", "x"),
+        objects_of("sub", "type", "exp", "nbf", "iat", "jti", "fresh", "csrf", "aud", "iss", "x"),
+        st.booleans(),
+    )
+    def answered(header, payload, is_whole):
+        header, payload = {"alg": "HS256"} | header, {"sub": "1"} | payload
+        text = json.dumps(payload)[: None if is_whole else -1].encode()
+        answer = name(ask(made, f"Bearer {signed(text, header)}"))
+        event(answer)
+        good = is_whole and payload["sub"] == "1" and header["alg"] == "HS256"
+        assert answer != PROFILE or good
+
+    answered()
 
 
 def test_a_short_secret_only_warns(host):

@@ -20,12 +20,10 @@ from sqlalchemy import delete, update
 from werkzeug.security import generate_password_hash
 from werkzeug.test import Client
 
+from answers import INACTIVE, NOT_FOUND, NOT_PROVIDED, NOT_VALID
 from conftest import JOHN_AS_JSON, Host
 from flask_profile import ConfigurationError, ProfileBlueprint, ProfileMixin
 
-NOT_PROVIDED = {"detail": "Authentication credentials were not provided."}
-NOT_VALID = {"detail": "Given token not valid for any token type", "code": "token_not_valid"}
-NOT_FOUND = {"error": "The user cannot be found in the database."}
 FAILED = {"error": "The profile could not be loaded."}
 
 PASSWORD = "correct horse battery staple"
@@ -329,10 +327,7 @@ def test_a_client_of_a_host_signs_in_there_and_is_answered_as_documented(name, r
     assert get.headers["Allow"] == "OPTIONS, POST"
 
     host.change(is_active=False)
-    assert answer(host.ask(john)) == (
-        401,
-        {"detail": "User is inactive", "code": "user_inactive"},
-    )
+    assert answer(host.ask(john)) == (401, INACTIVE)
     host.execute(delete(host.User))
     assert answer(host.ask(john)) == (404, NOT_FOUND)
     with host.app.app_context():

@@ -11,6 +11,7 @@ from flask_jwt_extended import decode_token, internal_utils, verify_jwt_in_reque
 from flask_jwt_extended.exceptions import InvalidHeaderError, NoAuthorizationError
 from jwt import DecodeError
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Request
 
 from .settings import ConfigurationError
 
@@ -48,9 +49,13 @@ def verified_identity() -> object:
         if _names_scheme():
             raise InvalidHeaderError(str(error)) from error
         raise
-    except (*_PARSING, HTTPException) as error:
+    except Exception as error:
         frames = [frame for frame, _ in walk_tb(error.__traceback__)]
-        if any(frame.f_globals["__name__"] == internal_utils.__name__ for frame in frames):
+        modules = {frame.f_globals["__name__"] for frame in frames}
+        reading = Request.__module__ in modules  # A server raises what it likes for a broken body.
+        if not (reading or isinstance(error, (*_PARSING, HTTPException))):
+            raise
+        if internal_utils.__name__ in modules:
             raise  # From a callback of the host, which is only asked of a verified token.
         if any(frame.f_code is decode_token.__code__ for frame in frames):
             raise DecodeError("The token is malformed") from error

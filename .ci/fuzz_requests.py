@@ -1,0 +1,320 @@
+"""The requests of .ci/fuzz.py: a function for each kind, and what may be answered."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from fuzz_app import JOHN_AS_JSON, KEY, MEMBER_AS_JSON
+
+import answers as a
+from hostile import IDENTITIES, TOKENS, VALID, claims, fits_a_header, signed
+
+NOTHING, BAD, TOO_LARGE, UNKNOWN = "nothing", "gunicorn 400", "gunicorn 431", "gunicorn 501"
+BAD_HOST = "Flask 400"
+REFUSED = {a.NO_TOKEN, a.NO_WORD, *a.REASONS}
+GOOD = VALID["HS256"]
+URL = "/HS256/api/profile/"
+BEARER = f"Authorization: Bearer {GOOD}"
+COOKIE = f"Cookie: access_token_cookie={signed(claims(csrf='c'))}"
+JSON, FORM = "Content-Type: application/json", "Content-Type: application/x-www-form-urlencoded"
+CHUNKED = "Transfer-Encoding: chunked"
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class Case(NamedTuple):
+    """A request, and what may be answered: names of answers.py, "nothing", "gunicorn 400"."""
+
+    data: bytes
+    allowed: set[str]
+    method: str = "POST"
+    media_type: str = ""
+    vary: str | None = "Authorization"
+    profile: str = JOHN_AS_JSON
+    ends: bool = False
+
+    def is_last(self) -> bool:
+        """Tell whether nothing may follow it on its connection."""
+        return self.ends or any(name.startswith("gunicorn") for name in self.allowed)
+
+
+def http(
+    allowed: set[str],
+    *headers: str,
+    app: str = "HS256",
+    url: str = "/api/profile/",
+    method: str = "POST",
+    body: bytes = b"",
+    **more: Any,
+) -> Case:
+    """Make a request that is framed well, whatever else it is given."""
+    lines = [f"{method} /{app}{url} HTTP/1.1", "Host: localhost", *headers]
+    if body and CHUNKED not in headers:
+        lines.append(f"Content-Length: {len(body)}")
+    if len(lines[0]) > 4_094:
+        allowed = {"gunicorn 414"}
+    elif max(map(len, lines)) > 8_188:
+        allowed = {TOO_LARGE}
+    head = "".join(f"{line}\r\n" for line in [*lines, ""])
+    return Case(head.encode("latin-1") + body, allowed, method, **more)
+
+
+def some_json(rng: random.Random, depth: int = 0) -> Any:
+    if depth > 3 or rng.random() < 0.7:
+        return rng.choice([None, True, 0, -1.5, 1e300, 2**70, "1", "x", "\ud800", "\0"])
+    values = [some_json(rng, depth + 1) for _ in range(rng.randrange(4))]
+    return values if rng.random() < 0.5 else {str(n): value for n, value in enumerate(values)}
+
+
+def mutated(rng: random.Random, data: bytes) -> bytes:
+    for _ in range(rng.randint(1, 4)):
+        at, cut = rng.randint(0, len(data)), rng.randrange(4)
+        pieces = [rng.randbytes(cut), b"", data[:40], b"\r\n", b" ", b".", b"=", b"\0", b","]
+        data = data[:at] + rng.choice(pieces) + data[at + cut :]
+    return data
+
+
+def a_token_of_the_table(rng: random.Random) -> Case:
+    token, host, answer = rng.choice([*TOKENS.values()])
+    place = rng.choice(["headers", "json", "query", "cookies"]) if host == "HS256" else "headers"
+    if place == "json":
+        body = json.dumps({"access_token": token}).encode()
+        return http({answer}, JSON, app="json", body=body, vary=None)
+    if place == "query":
+        url = "/api/profile/?jwt=" + quote(token, safe="", errors="surrogatepass")
+        return http({answer}, app="query", url=url, vary=None)
+    if place == "cookies" and re.fullmatch(r"[\w.=-]+", token, re.ASCII):
+        cookie = f"Cookie: access_token_cookie={token}"
+        return http({*a.REASONS}, cookie, "X-CSRF-TOKEN: c", app="cookies", vary="Cookie")
+    if fits_a_header(token):
+        return http({answer}, f"Authorization: Bearer {token}", app=host.replace(" ", "-"))
+    return a_token_of_the_table(rng)
+
+
+def a_mutated_token(rng: random.Random) -> Case:
+    host = rng.choice([*VALID])
+    value = mutated(rng, f"Bearer {VALID[host]}".encode()).replace(b"\r\n", b"").decode("latin-1")
+    allowed = REFUSED | ({a.PROFILE} if VALID[host] in value else set())
+    if CONTROL.search(value):
+        allowed = {BAD}
+    return http(allowed, f"Authorization: {value}", app=host.replace(" ", "-"))
+
+
+def a_signed_token(rng: random.Random) -> Case:
+    names = ["sub", "type", "exp", "nbf", "iat", "jti", "fresh", "aud", "iss"]
+    payload = json.loads(claims()) | {rng.choice(names): some_json(rng) for _ in range(2)}
+    header = {"alg": "HS256", rng.choice(["typ", "kid", "crit", "b64", "x"]): some_json(rng)}
+    allowed = {*a.REASONS, a.PROFILE if payload["sub"] == "1" else a.NOBODY}
+    token = signed(json.dumps(payload).encode(), header)
+    return http(allowed, f"Authorization: Bearer {token}")
+
+
+def an_identity(rng: random.Random) -> Case:
+    app, url, key, inactive, profile = rng.choice(
+        [
+            ("any-sub", "/api/profile", "1", "7", JOHN_AS_JSON),
+            ("any-sub", "/v2/me", str(KEY), None, MEMBER_AS_JSON),
+            ("username", "/api/profile", "john_doe", "ann", JOHN_AS_JSON),
+        ]
+    )
+    near = mutated(rng, key.encode()).decode("latin-1")
+    sub = rng.choice([rng.choice(IDENTITIES), some_json(rng), near, key, "7", "ann"])
+    answer = a.NOBODY
+    if isinstance(sub, str):
+        answer = {key: a.PROFILE, inactive: a.IS_INACTIVE}.get(sub, a.NOBODY)
+    token = f"Authorization: Bearer {signed(claims(sub=sub))}"
+    return http({answer}, token, JSON, app=app, url=url, profile=profile)
+
+
+METHODS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND"]
+METHODS += ["BREW", "M-SEARCH", "POST!", "P'ST", "A" * 20, "A" * 21, "get", "post", "Post", "P#ST"]
+
+
+def a_method(rng: random.Random) -> Case:
+    name = rng.choice(METHODS)
+    allowed = {a.OPTIONS if name == "OPTIONS" else a.METHOD}
+    if re.search("[a-z#]", name) or len(name) > 20:
+        allowed = {BAD}
+    url = rng.choice(["/api/profile", "/api/profile/", "/v2/me", "/v2/me/?x=1", "/api/%70rofile"])
+    return http(allowed, BEARER, method=name, url=url, ends=name == "CONNECT")
+
+
+IS_JSON = ["application/json", "Application/JSON ; charset=x", "application/merge-patch+json"]
+NOT_JSON = ["", "json", "text/json", "application/jsonp", "{0}", '"\\', "\xe9{method}", "a" * 8_000]
+
+
+def a_media_type(rng: random.Random) -> Case:
+    name = rng.choice(IS_JSON + NOT_JSON)
+    answer = a.PROFILE if name in IS_JSON else a.MEDIA_TYPE
+    token = f"Authorization: Bearer {signed(claims(sub='john_doe'))}"
+    return http({answer}, token, f"Content-Type: {name}", app="username", media_type=name)
+
+
+def chunked(data: bytes) -> bytes:
+    chunks = [*filter(None, [data[:7], data[7:]]), b""]
+    return b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
+
+
+def a_body(rng: random.Random) -> Case:
+    good = json.dumps({"access_token": GOOD}).encode()
+    near = mutated(rng, good)
+    body, allowed = rng.choice(
+        [
+            (good, {a.PROFILE}),
+            (b"\xef\xbb\xbf" + good, {a.PROFILE}),
+            (json.dumps(some_json(rng)).encode(), {a.NO_TOKEN}),
+            (json.dumps({"access_token": some_json(rng)}).encode(), {a.NO_TOKEN, a.MALFORMED}),
+            (b"[" * rng.choice([10, 1_000, 100_000]), {a.NO_TOKEN}),
+            (rng.randbytes(rng.randrange(40)), {a.NO_TOKEN}),
+            (near, REFUSED | ({a.PROFILE} if GOOD.encode() in near else set())),
+        ]
+    )
+    media_type = rng.choice([JSON, JSON, JSON, "Content-Type: text/plain"])
+    app, vary = "json", None
+    if media_type != JSON:
+        allowed = {a.NO_TOKEN}
+    if rng.random() < 0.3:
+        app, vary, allowed = "HS256", "Authorization", {a.PROFILE}
+    ends = len(body) > 60_000 and (app == "HS256" or media_type != JSON)  # Not read to its end.
+    headers = [media_type, BEARER]
+    if rng.random() < 0.3:
+        headers, body = [*headers, CHUNKED], chunked(body)
+    return http(allowed, *headers, app=app, body=body, vary=vary, ends=ends)
+
+
+BROKEN_CHUNKS = ["", "x\r\n", "-1\r\n", "5\r\nabc", "2\r\nabc\r\n", "1;\r\n", "0\r\nX\r\n\r\n"]
+
+
+def a_broken_body(rng: random.Random) -> Case:
+    app, vary, media_type = rng.choice([("json", None, JSON), ("cookies", "Cookie", FORM)])
+    headers = [media_type, COOKIE, rng.choice(["Content-Length: 99", CHUNKED])]
+    case = http({a.NO_TOKEN, a.CSRF}, *headers, app=app, vary=vary, ends=True)
+    return case._replace(data=case.data + rng.choice(BROKEN_CHUNKS).encode())
+
+
+PART = '--x\r\nContent-Disposition: form-data; name="{}"\r\n\r\nc\r\n'
+
+
+def a_form(rng: random.Random) -> Case:
+    multipart = "Content-Type: multipart/form-data; boundary=x"
+    header, body, answer = rng.choice(
+        [
+            ("X-CSRF-TOKEN: c", "", a.PROFILE),
+            ("X-CSRF-TOKEN: cc", "csrf_token=c", a.CSRF),
+            ("X-CSRF-TOKEN: \xe9", "", a.MALFORMED),
+            (FORM, "csrf_token=c", a.PROFILE),
+            (FORM, "csrf_token=", a.CSRF),
+            (FORM, "csrf_token=%00&csrf_token=c", a.CSRF),
+            (FORM, "&=%;" * 1_000, a.CSRF),
+            (multipart, PART.format("csrf_token") + "--x--", a.PROFILE),
+            (multipart, PART.format("other") + "--x--", a.CSRF),
+            (multipart, PART.format("other") * 2_000 + "--x--", a.NO_TOKEN),
+            (multipart, "--x\r\n", a.CSRF),
+        ]
+    )
+    return http({answer}, COOKIE, header, app="cookies", body=body.encode(), vary="Cookie")
+
+
+HARMLESS = ["Accept", "Accept-Encoding", "Cookie", "If-None-Match", "If-Match", "Range", "Origin"]
+HARMLESS += ["X-HTTP-Method-Override", "X-Forwarded-Host", "X-CSRF-TOKEN", "Content-Type"]
+
+
+def other_headers(rng: random.Random) -> Case:
+    noise = CONTROL.sub("", mutated(rng, b"en, *;q=0.1").decode("latin-1"))
+    headers, answer = rng.choice(
+        [
+            ([BEARER, "Authorization: Basic am9objpkb2U="], a.PROFILE),
+            ([BEARER, "Authorization:"], a.PROFILE),
+            ([BEARER, BEARER], a.NO_WORD),
+            (["Authorization: Bearer x", BEARER], a.NO_WORD),
+            (["Authorization: Bearer"], a.NO_WORD),
+            ([f"{BEARER} x"], a.NO_WORD),
+            ([BEARER.replace("Bearer", "bearer")], a.NO_TOKEN),
+            ([BEARER.replace("Bearer ", "Bearer\t")], a.PROFILE),
+            ([f"Authorization: Bearer {'x' * 8_166}"], a.MALFORMED),
+            ([f"Authorization: Bearer {'x' * rng.randint(8_167, 60_000)}"], TOO_LARGE),
+            ([BEARER, *(f"X-{n}: {n}" for n in range(90))], a.PROFILE),
+            ([BEARER, *(f"X-{n}: {n}" for n in range(200))], TOO_LARGE),
+            ([BEARER, "Expect: 100-continue"], a.PROFILE),
+            ([BEARER, "Expect: cake"], "gunicorn 417"),
+            ([BEARER, "AUTHORIZATION_: Bearer x", "SCRIPT_NAME: /x"], a.PROFILE),
+            *(([BEARER, f"{name}: {noise}"], a.PROFILE) for name in HARMLESS),
+        ]
+    )
+    return http({answer}, *headers)
+
+
+HEAD = f"POST {URL} HTTP/1.1\r\n{BEARER}\r\n"
+REFUSED_BY_GUNICORN = [
+    *("\r\n\r\n", "\0\r\n\r\n", "x\n\n", "GET /\r\n\r\n", f"POST {URL}\r\n\r\n"),
+    *(f"{method} {URL} HTTP/1.1\r\n\r\n" for method in ("post", "", "POST ", "PO", "P ST", "P\0")),
+    *(f"POST {url} HTTP/1.1\r\n\r\n" for url in ("*", "localhost:80", "a", f"{URL}\0", "/\xe9")),
+    *(f"POST {URL} HTTP/{version}\r\n\r\n" for version in ("2.0", "0.9", "1", "1.1 ", "1.10")),
+    *(f"POST {URL} {version}\r\n\r\n" for version in ("http/1.1", "HTTPS/1.1", "x HTTP/1.1")),
+    *("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", f"POST {URL} HTTP/1.1\nHost: x\n\n"),
+    *(f"{HEAD}{line}\r\n\r\n" for line in (" folded", "\tfolded", "Authorization", ": x", "X : x")),
+    *(f"{HEAD}{line}\r\n\r\n" for line in ("X\xe9: x", "X\0: x", "X: \0", "X: \x7f", "X: x\rY: y")),
+    *(f"{HEAD}Content-Length: {n}\r\n\r\n" for n in ("-1", "+1", "1_0", "\xb2", "0x1", "", "1, 1")),
+    *(f"{HEAD}{line}\r\n{line}\r\n\r\n" for line in ("Content-Length: 1", "Host: x", JSON)),
+    *(f"{HEAD}{CHUNKED}{more}\r\n\r\n" for more in (", x", ", chunked", f"\r\n{CHUNKED}")),
+    *(f"{HEAD}Transfer-Encoding: {coding}\r\n\r\n" for coding in ("gzip", "identity", "")),
+    f"{HEAD}Content-Length: 1\r\n{CHUNKED}\r\n\r\n",
+    f"POST {URL} HTTP/1.0\r\n{CHUNKED}\r\n\r\n",
+]
+RAW: dict[str, set[str]] = {
+    **dict.fromkeys(REFUSED_BY_GUNICORN, {BAD, UNKNOWN}),
+    f"POST {URL}{'x' * 5_000} HTTP/1.1\r\n\r\n": {"gunicorn 414"},
+    f"\r\n{HEAD}\r\n": {a.PROFILE},
+    HEAD.replace("1.1", "1.0") + "\r\n": {a.PROFILE},
+    HEAD.replace(URL, f"http://example.com{URL}?x#y") + "\r\n": {a.PROFILE},
+    f"{HEAD}Content-Length: 99999\r\n\r\nhalf": {a.PROFILE},
+    **{f"{HEAD}{CHUNKED}\r\n\r\n{chunks}": {a.PROFILE} for chunks in BROKEN_CHUNKS},
+    **dict.fromkeys(["", "P", "POST", HEAD, "\x16\x03\x01\2"], {NOTHING}),
+}
+
+
+def raw(rng: random.Random) -> Case:
+    data, allowed = rng.choice([*RAW.items()])
+    return Case(data.encode("latin-1"), allowed, ends=True)
+
+
+def a_mutated_head(rng: random.Random) -> Case:
+    line, _, rest = http(set(), BEARER, "Accept: */*").data.partition(b"\r\n")
+    rest = mutated(rng, rest)
+    allowed = {*REFUSED, NOTHING, BAD, BAD_HOST, TOO_LARGE}
+    if GOOD.encode() in rest:
+        allowed.add(a.PROFILE)
+    return Case(line + b"\r\n" + rest, allowed, ends=True)
+
+
+def garbage(rng: random.Random) -> Case:
+    data = rng.randbytes(rng.randrange(1, 6_000)) + rng.choice([b"", b"\r\n\r\n"])
+    return Case(data, {NOTHING, BAD, "gunicorn 414"}, ends=True)
+
+
+KINDS: dict[Callable[[random.Random], Case], int] = {
+    a_token_of_the_table: 30,
+    a_mutated_token: 15,
+    a_signed_token: 10,
+    an_identity: 15,
+    a_method: 5,
+    a_media_type: 4,
+    a_body: 8,
+    a_broken_body: 1,
+    a_form: 3,
+    other_headers: 8,
+    raw: 4,
+    a_mutated_head: 4,
+    garbage: 1,
+}
+
+
+def some(rng: random.Random, number: int) -> list[Case]:
+    """Return requests that can be sent down one connection, one after the other."""
+    cases = [kind(rng) for kind in rng.choices([*KINDS], [*KINDS.values()], k=number)]
+    cases.sort(key=Case.is_last)
+    return cases[: 1 + sum(not case.is_last() for case in cases)]
