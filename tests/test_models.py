@@ -5,6 +5,7 @@ from contextlib import closing
 from datetime import datetime, timedelta, timezone
 
 import pytest
+import sqlalchemy
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Column, DateTime, String, event, false, inspect, make_url, select, text, true
 from sqlalchemy.dialects import mysql, postgresql, sqlite
@@ -217,6 +218,13 @@ def test_a_host_adds_and_overrides_columns(host):
 
     made = host(model=model).add(number_phone="+49 30 901820 and more")
     assert made.post().json["number_phone"] == "+49 30 901820 and more"
+
+
+@pytest.mark.parametrize("dialect", [postgresql.dialect(), mysql.dialect(), sqlite.dialect()])
+def test_a_migration_makes_the_same_column_with_sqlalchemy_alone(dialect, host):
+    ours = inspect(host().User).columns.date_joined.type
+    written = eval(f"{ours.__module__}.{ours!r}", {"sa": sqlalchemy})  # As Alembic writes it.
+    assert written.compile(dialect=dialect) == ours.compile(dialect=dialect)
 
 
 @pytest.mark.filterwarnings("ignore:'get_engine' is deprecated")  # Flask-Migrate's
