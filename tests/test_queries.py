@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from contextlib import closing
 
 import pytest
 from flask_sqlalchemy import SQLAlchemy
@@ -520,6 +521,40 @@ class TestSession:
         event.listen(john.db.session, "after_begin", lambda *_: begun.append(True))
         assert john.post().status_code == 200
         assert begun == [True]
+
+    def test_a_host_that_listens_from_now_on_is_honoured(self, john):
+        assert john.post().status_code == 200
+        begun = []
+        event.listen(john.db.session, "after_begin", lambda *_: begun.append(True))
+        assert john.post().status_code == 200
+        assert begun == [True]
+
+    def test_no_session_is_made_where_the_request_has_none(self, john):
+        for _ in range(2):
+            with john.app.app_context():  # Which the request shares.
+                assert john.post().status_code == 200
+                assert not john.db.session.registry.has()
+
+    def test_a_host_that_listens_to_the_transactions_of_its_engine_is_honoured(self, john):
+        options = []
+
+        def prepare(connection):
+            options.append(connection.get_execution_options())
+
+        with john.app.app_context():
+            event.listen(john.db.engine, "begin", prepare)
+        assert john.post().get_data(as_text=True) == JOHN_AS_JSON
+        assert [given.get("isolation_level") for given in options] == [None]
+
+    def test_a_host_whose_connections_have_begun_is_honoured(self, john):
+        def begin(connection, _record, _proxy):
+            with closing(connection.cursor()) as cursor:
+                cursor.execute("SELECT 1")
+
+        with john.app.app_context():
+            event.listen(john.db.engine, "checkout", begin)
+        for _ in range(2):
+            assert john.post().get_data(as_text=True) == JOHN_AS_JSON
 
     @pytest.mark.parametrize("schema", [ProfileSchema, Initials])
     def test_a_connection_that_died_in_the_pool_costs_no_answer(self, schema, host, kept):

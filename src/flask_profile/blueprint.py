@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, UnsupportedMedi
 from .auth import has_user_loader, token_headers, verified_identity
 from .errors import ANSWERS, FAILURE, Answer, UserInactiveError, answer_to
 from .queries import ProfileQuery
-from .schemas import MediaUrl, ProfileSchema, attributes_read, value_of
+from .schemas import MediaUrl, ProfileSchema, attributes_read, dumper, value_of
 from .settings import ConfigurationError, Settings
 
 if TYPE_CHECKING:
@@ -144,10 +144,10 @@ class _Resource:
         return provider.dumps
 
     @cached_property
-    def _load(self) -> Callable[[object], Any]:
-        """What gets the user of an identity: a query, or the host's own loader."""
+    def _steps(self) -> tuple[Callable[[object], Any], Callable[[Any], Any]]:
+        """What gets the user of an identity (a query, or the host's own loader), what dumps it."""
         if has_user_loader():
-            return self._loaded_by_host
+            return self._loaded_by_host, self._schema.dump
         db = self._app.extensions.get("sqlalchemy")
         if db is None:
             message = (
@@ -155,7 +155,8 @@ class _Resource:
                 "    db.init_app(app)"
             )
             raise ConfigurationError(message)
-        return ProfileQuery(db, self._schema, self._settings).load
+        query = ProfileQuery(db, self._schema, self._settings)
+        return query.load, dumper(self._schema, query.columns)
 
     def _loaded_by_host(self, _identity: object) -> Any:
         user = get_current_user()
@@ -171,18 +172,18 @@ class _Resource:
                 return self._options()
             if request.method not in self._methods:
                 raise MethodNotAllowed(self._allowed())
-            user = self._user()
+            load, dump = self._steps
+            user = self._user(load)
         except Exception as error:
             if isinstance(error, HTTPException) and type(error) not in ANSWERS:
                 raise  # A callback of the host aborted the request.
             return self._refuse(error, answer_to(error))
         try:
-            return self._profile(user)
+            return self._profile(dump(user))
         except Exception as error:  # Whatever a schema raises says nothing of the token.
             return self._refuse(error, FAILURE)
 
-    def _user(self) -> Any:
-        load = self._load
+    def _user(self, load: Callable[[object], Any]) -> Any:
         identity = verified_identity()
         if self._settings.require_json and not request.is_json:
             raise UnsupportedMediaType
@@ -191,8 +192,8 @@ class _Resource:
             raise UserInactiveError
         return user
 
-    def _profile(self, user: Any) -> Response:
-        response = self._response(self._dumps(self._schema.dump(user)), 200)
+    def _profile(self, profile: object) -> Response:
+        response = self._response(self._dumps(profile), 200)
         if request.method != "POST":
             response.headers["Cache-Control"] = "private, no-cache"
             response.add_etag()

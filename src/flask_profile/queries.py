@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
+from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import BigInteger, Engine, SmallInteger, Uuid, bindparam, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import joinedload, lazyload, load_only
@@ -19,7 +21,7 @@ from .settings import ConfigurationError, Settings
 if TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
     from marshmallow import Schema
-    from sqlalchemy.engine import Dialect
+    from sqlalchemy.engine import Connection, Dialect, Result
     from sqlalchemy.orm import DeclarativeBase, Mapper, Session
     from sqlalchemy.orm.strategy_options import _AbstractLoad  # pyright: ignore[reportPrivateUsage]
     from sqlalchemy.types import TypeEngine
@@ -35,27 +37,30 @@ class ProfileQuery:
     """The one statement that reads a user, made once for an app, its model and a schema.
 
     It selects the columns that the schema names; where the schema has fields that no column
-    answers, the entity with just the attributes that it needs.
+    answers, the entity with just the attributes that it needs (then ``columns`` is empty).
     """
 
     def __init__(self, db: SQLAlchemy, schema: Schema, settings: Settings) -> None:
         model = settings.user_model or _only_model(db)
         _refuse_hidden_columns(model)
         self._session = db.session
+        self._unused = db.session.session_factory()
+        self._finds_binds = type(self._unused).get_bind is not FlaskSession.get_bind
         self._mapper: Mapper[Any] = cast("type[DeclarativeBase]", model).__mapper__
         self._key = _key(self._mapper, settings.identity_field)
         tree, functions = attributes_read(schema, model, settings)
         tree.setdefault(self._key, {})
-        self._of_columns = not functions and {*tree} <= {*self._mapper.column_attrs.keys()}
+        of_columns = not functions and {*tree} <= {*self._mapper.column_attrs.keys()}
+        self.columns = [*tree] if of_columns else []
         statement: Any
-        if self._of_columns:
+        if of_columns:
             statement = select(*(getattr(model, name).label(name) for name in tree))
         else:
             add_mentioned(tree, functions, model)
             statement = select(model).options(*_loading(self._mapper, tree))
         key = getattr(model, self._key)
         self._statement = statement.where(key == bindparam("identity", type_=key.type))
-        self._parse = identity_parser(key.type, self._bind(self._session()).dialect)
+        self._parse = identity_parser(key.type, self._bind(self._present()).dialect)
 
     def load(self, identity: object) -> Any:
         """Return the user, as a mapping of columns or as an entity, or raise UserNotFoundError."""
@@ -69,34 +74,47 @@ class ProfileQuery:
         return user
 
     def _read(self, parameters: dict[str, object]) -> Any:
-        session = self._session()
-        untouched = not session.in_transaction()
+        untouched = not self._present().in_transaction()
         try:
-            return self._execute(session, parameters)
+            return self._execute(parameters)
         except DBAPIError as error:
             if not (untouched and error.connection_invalidated):
                 raise
         # The connection died while it was idle in the pool, which is fresh now: ask once more.
-        session.rollback()
-        return self._execute(session, parameters)
+        self._present().rollback()
+        return self._execute(parameters)
 
-    def _execute(self, session: Session, parameters: dict[str, object]) -> Any:
-        if _is_the_hosts(session):
-            return self._execute_in(session, parameters)
-        bind = self._bind(session)
-        if self._of_columns and isinstance(bind, Engine):
-            with bind.connect() as connection:
-                row = connection.execute(self._statement, parameters)
-                return row.mappings().one_or_none()
+    def _present(self) -> Session:
+        """Return the request's session, or one that stands for any that it could make.
+
+        To make one for each request would cost more than all that is asked of it. Where the
+        host's sessions find their binds in a way of their own, each request has to.
+        """
+        exists = self._finds_binds or self._session.registry.has()
+        return self._session() if exists else self._unused
+
+    def _execute(self, parameters: dict[str, object]) -> Any:
+        present = self._present()
+        of_the_host = _is_the_hosts(present)
+        if self.columns and not of_the_host:
+            bind = self._bind(present)
+            if isinstance(bind, Engine):
+                with bind.connect() as connection:
+                    _spare_round_trips(connection)
+                    return self._one(connection.execute(self._statement, parameters))
+        session = self._session()
         try:
-            return self._execute_in(session, parameters)
+            return self._one(session.execute(self._statement, parameters))
         finally:
-            if (transaction := session.get_transaction()) is not None:
+            transaction = session.get_transaction()
+            if transaction is not None and not of_the_host:
                 transaction.close()  # Its connection may die before the host's teardown does it.
 
-    def _execute_in(self, session: Session, parameters: dict[str, object]) -> Any:
-        rows = session.execute(self._statement, parameters)
-        return (rows.mappings() if self._of_columns else rows.unique().scalars()).one_or_none()
+    def _one(self, rows: Result[Any]) -> Any:
+        if not self.columns:
+            return rows.unique().scalars().one_or_none()
+        row = rows.one_or_none()
+        return row and dict(zip(self.columns, row, strict=True))
 
     def _bind(self, session: Session) -> Any:
         return session.get_bind(mapper=self._mapper, clause=self._statement)
@@ -110,6 +128,14 @@ def _is_the_hosts(session: Session) -> bool:
     """
     events: Any = session.dispatch
     return bool(session.in_transaction() or events.do_orm_execute or events.after_begin)
+
+
+def _spare_round_trips(connection: Connection) -> None:
+    """Do without BEGIN and ROLLBACK, on PostgreSQL a round trip each, where nobody misses them."""
+    engine = connection.engine
+    if engine.dialect.name == "postgresql" and not engine.dispatch.begin:
+        with suppress(engine.dialect.loaded_dbapi.Error):  # It is in one, or dead: executing tells.
+            connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def _only_model(db: SQLAlchemy) -> type:
