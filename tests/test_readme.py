@@ -55,6 +55,22 @@ def test_the_profile_has_the_documented_form():
     assert json.dumps(json.loads(profile)) == profile.strip()
 
 
+def test_the_ratios_are_those_that_were_measured():
+    measured = (ROOT / "docs/performance.md").read_text().split("## In process")[1]
+
+    def medians(contender):
+        cells = measured.split(f"| {contender} |")[1].split(" | ")
+        return float(cells[0].replace(",", "")), float(cells[3].replace(",", ""))
+
+    ratios = [
+        f"{theirs / ours:.1f}"
+        for contender in ("by hand", "Django REST framework + SimpleJWT")
+        for theirs, ours in zip(medians(contender), medians("**ours**"), strict=True)
+    ]
+    (sentence,) = re.findall(r"what a profile costs .*? times\.", README, re.DOTALL)
+    assert re.findall(r"\d\.\d", sentence) == ratios
+
+
 @pytest.mark.parametrize("command", blocks("sh"))
 def test_a_shell_block_is_one_line_to_paste(command):
     assert command.count("\n") == 1

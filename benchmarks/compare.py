@@ -1,0 +1,431 @@
+"""Compare the library with what else answers a profile, and write docs/performance.md.
+
+Makes a virtual environment for each contender (kept in .venvs), the same table in a SQLite file and
+in a PostgreSQL database of its own, and lets the contenders answer in turns: in process, and over
+HTTP, where one core serves and another runs wrk. Exits with 1 where they do not answer the same, or
+where a refused token does not cost less than an accepted one. Needs Linux, wrk and PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from compare_report import Figures, chart, table, write_report
+
+HERE = Path(__file__).parent
+CORES = sorted(os.sched_getaffinity(0))
+USERS, REQUESTS = 10_000, 200
+DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+Key = TypeVar("Key")
+
+
+class Contender(NamedTuple):
+    """How a module of contenders/ is called, and what its environment has to hold."""
+
+    label: str
+    requires: str
+    server: str = "gunicorn"
+
+
+FLASK = "flask flask-jwt-extended flask-sqlalchemy sqlalchemy marshmallow psycopg[binary] gunicorn"
+DJANGO = "django djangorestframework djangorestframework-simplejwt psycopg[binary] gunicorn"
+FASTAPI = "fastapi fastapi-users[sqlalchemy] sqlalchemy aiosqlite asyncpg uvicorn[standard]"
+CONTENDERS = {
+    "ours": Contender("**ours**", f"--editable . {FLASK}"),
+    "by_hand": Contender("by hand", FLASK),
+    "floor": Contender("the floor", "flask pyjwt psycopg[binary] gunicorn"),
+    "drf": Contender("Django REST framework + SimpleJWT", DJANGO),
+    "djoser": Contender("djoser", f"djoser {DJANGO}"),
+    "fastapi_users": Contender("fastapi-users", FASTAPI, server="uvicorn"),
+    "flask_jwt": Contender("*`@jwt_required()` alone*", FLASK),
+    "flask_empty": Contender("*an empty Flask view*", "flask gunicorn"),
+}
+SAME_BODY = ("by_hand", "floor", "drf", "djoser")
+
+
+def python_of(name: str) -> str:
+    """Return the interpreter of an environment, which is made where it is missing or outdated."""
+    folder, requires = HERE / ".venvs" / name, CONTENDERS[name].requires
+    stamp, python = folder / "requires.txt", str(folder / "bin/python")
+    if not stamp.exists() or stamp.read_text() != requires:
+        print(f"Making the environment of {name} …", flush=True)
+        venv.create(folder, clear=True, with_pip=True)
+        subprocess.run(
+            [python, "-m", "pip", "install", "-q", *requires.split()], check=True, cwd=HERE.parent
+        )
+        stamp.write_text(requires)
+    return python
+
+
+@dataclass
+class Bench:
+    """One run: its databases, how long it takes, and what it has started."""
+
+    folder: Path
+    stack: ExitStack
+    postgresql: str
+    rounds: int
+    http_rounds: int
+    seconds: int
+    sizes: list[int]
+    workers: dict[tuple[str, str], Worker] = field(default_factory=dict)
+    chart: str = ""
+
+    @property
+    def sqlite(self) -> str:
+        return f"sqlite:///{self.folder / 'users.db'}"
+
+    def tables(self, action: str, database: str, **options: object) -> str:
+        """Run compare_tables.py, where there is a driver for it."""
+        script = str(HERE / "compare_tables.py")
+        given = [f"--{name}={value}" for name, value in options.items()]
+        command = [python_of("ours"), script, action, database, *given]
+        output: str = subprocess.check_output(command, text=True)
+        return output.strip()
+
+    def schema(self, name: str, **options: object) -> str:
+        """Make a table in a schema of its own, and return the URL that finds it there."""
+        self.tables("fill", self.postgresql, schema=name, **options)
+        return f"{self.postgresql}?options=-csearch_path%3D{name}"
+
+    def in_turns(
+        self, measures: Mapping[Key, Callable[[], float]], rounds: int
+    ) -> dict[Key, Figures]:
+        """Take each measure once in a round, in an order that moves on from round to round."""
+        taken: dict[Key, list[float]] = {key: [] for key in measures}
+        keys = [*measures]
+        for n in range(rounds):
+            shift = n % len(keys)
+            for key in keys[shift:] + keys[:shift]:
+                taken[key].append(measures[key]())
+        return {key: Figures(values) for key, values in taken.items()}
+
+
+class Worker:
+    """A contender in a process of its own, which times requests when it is asked to."""
+
+    def __init__(
+        self, bench: Bench, module: str, url: str, *, environment: str = "", **more: object
+    ) -> None:
+        self.bench, self.module = bench, module
+        self.python = python_of(environment or module)
+        url = url.replace("postgresql:", "postgresql+psycopg:")
+        variables = {
+            "DATABASE": url,
+            "FLASK_SQLALCHEMY_DATABASE_URI": url,
+            "FLASK_JWT_SECRET_KEY": "a secret of more than thirty-two bytes",
+            "PYTHONPATH": f"{HERE}{os.pathsep}{HERE.parent / 'examples'}",
+            "ROWS": USERS,
+        } | more
+        self.environ = os.environ | {name: str(value) for name, value in variables.items()}
+        self._process = subprocess.Popen(
+            [self.python, HERE / "compare_worker.py", f"contenders.{module}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=bench.folder,
+            env=self.environ,
+        )
+        bench.stack.callback(self.stop)
+        self.time()  # What is made at the first requests is not measured.
+
+    def ask(self, *command: object) -> Any:
+        assert self._process.stdin and self._process.stdout  # noqa: PT018
+        print(json.dumps(command), file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline()
+        return json.loads(answer) if answer else sys.exit(f"{self.module} failed at {command}.")
+
+    def time(self, tokens: str = "accepted") -> float:
+        microseconds: float = self.ask("timed", tokens, REQUESTS)
+        return microseconds
+
+    def stop(self) -> None:
+        self._process.communicate()
+
+
+class Server:
+    """A contender behind HTTP: one worker on one core, wrk with four connections on another."""
+
+    def __init__(self, worker: Worker, program: str) -> None:
+        with socket.socket() as anyone:
+            anyone.bind(("127.0.0.1", 0))
+            port = anyone.getsockname()[1]
+        tokens = worker.bench.folder / f"tokens-{port}"
+        worker.ask("write_tokens", str(tokens), 1000)
+        method, path = worker.ask("route")
+        where = [f"--bind=127.0.0.1:{port}", "--log-level=error"]
+        if program == "uvicorn":
+            where = [f"--port={port}", "--log-level=error", "--no-access-log"]
+        command = [worker.python, "-m", program, f"contenders.{worker.module}:app", "--workers=1"]
+        self._process = subprocess.Popen(
+            ["taskset", "-c", str(CORES[0]), *command, *where],
+            cwd=worker.bench.folder,
+            env=worker.environ,
+        )
+        self._wrk = ["taskset", "-c", str(CORES[-1]), "wrk", "-t1", "-c4", "-s"]
+        self._wrk += [str(HERE / "compare.lua"), f"http://127.0.0.1:{port}{path}"]
+        self._environ = os.environ | {"TOKENS": str(tokens), "METHOD": method}
+        worker.bench.stack.callback(self.stop)
+        deadline = time.monotonic() + 30
+        with socket.socket() as client:
+            while client.connect_ex(("127.0.0.1", port)) != 0 and time.monotonic() < deadline:
+                time.sleep(0.05)
+        self.requests_per_second(1)
+
+    def requests_per_second(self, seconds: int) -> float:
+        command = [*self._wrk, f"-d{seconds}s"]
+        output = subprocess.check_output(command, text=True, env=self._environ)
+        rate = re.search(r"Requests/sec: +([\d.]+)", output)
+        if rate is None or float(rate[1]) == 0 or "Non-2xx" in output:
+            sys.exit(f"Not all answers were well:\n{output}")
+        return float(rate[1])
+
+    def megabytes(self) -> float:
+        """Return the resident memory of gunicorn's only worker, in MB (10**6 bytes)."""
+        pid = self._process.pid
+        child = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]
+        resident = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{child}/status").read_text())
+        assert resident
+        return int(resident[1]) * 1024 / 1e6
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait()
+
+
+def check_answers(bench: Bench) -> None:
+    """Exit unless all contenders answer the right user, and those that can the same object."""
+    for module, database in bench.workers:
+        answer = json.loads(bench.workers[module, database].ask("body", 4711))
+        right = json.loads(bench.workers["ours", database].ask("body", 4711))
+        if right["username"] != "user_00004711" or len(right) != 12:
+            sys.exit(f"Ours answers another user: {right}")
+        if module in SAME_BODY and [*answer.items()] != [*right.items()]:
+            sys.exit(f"{module} does not answer the same: {answer}")
+        if answer and any(answer[name] != right[name] for name in ("username", "email")):
+            sys.exit(f"{module} answers another user: {answer}")
+
+
+def compared(figures: Mapping[tuple[str, str], Figures], unit: str) -> str:
+    """Return the table of all contenders on both databases."""
+    head = ["contender"]
+    for name in DATABASES.values():
+        head += [f"{name}: {unit}", "quartiles", "ratio to by hand"]
+    rows = []
+    for module, contender in CONTENDERS.items():
+        row = [contender.label]
+        for database in DATABASES:
+            own, base = figures[module, database], figures["by_hand", database]
+            row += [f"{own.median:,.0f}", own.quartiles, f"{own.median / base.median:.2f}"]
+        rows.append(row)
+    return table(head, rows)
+
+
+def in_process(bench: Bench) -> str:
+    figures = bench.in_turns({key: w.time for key, w in bench.workers.items()}, bench.rounds)
+    bench.chart = chart(
+        {
+            re.sub("[*`]", "", contender.label): [figures[module, d].median for d in DATABASES]
+            for module, contender in CONTENDERS.items()
+        },
+        [*DATABASES.values()],
+    )
+    text = f"Medians of {bench.rounds} rounds of {REQUESTS} requests; less is better.\n\n"
+    text += compared(figures, "µs")
+    for database, name in DATABASES.items():
+        ours, hand, floor, verified, empty = (
+            figures[module, database].median
+            for module in ("ours", "by_hand", "floor", "flask_jwt", "flask_empty")
+        )
+        text += (
+            f"\n{name}: of ours' {ours:.0f} µs, Flask itself takes {empty:.0f}, the token "
+            f"{verified - empty:.0f}, and the statement, the schema and the JSON "
+            f"{ours - verified:.0f}. Ours takes {ours / floor:.2f} times as long as the floor, by "
+            f"hand {hand / floor:.2f} times.\n"
+        )
+    return text
+
+
+def over_http(bench: Bench) -> str:
+    servers = {
+        key: Server(worker, CONTENDERS[worker.module].server)
+        for key, worker in bench.workers.items()
+    }
+    measures = {
+        key: partial(server.requests_per_second, bench.seconds) for key, server in servers.items()
+    }
+    figures = bench.in_turns(measures, bench.http_rounds)
+    text = f"Medians of {bench.http_rounds} rounds of {bench.seconds} s; more is better.\n\n"
+    return text + compared(figures, "requests/s")
+
+
+def refused(bench: Bench) -> str:
+    kinds = ("accepted", "expired", "tampered")
+    measures = {
+        (*key, kind): partial(worker.time, kind)
+        for key, worker in bench.workers.items()
+        for kind in kinds
+        if worker.module in {"ours", "by_hand"}
+    }
+    figures = bench.in_turns(measures, bench.rounds)
+    rows = []
+    for module, database in dict.fromkeys(key[:2] for key in measures):
+        medians = [figures[module, database, kind].median for kind in kinds]
+        if module == "ours" and medians[0] <= max(medians[1:]):
+            sys.exit(f"A refused token costs as much as an accepted one: {medians}")
+        cells = [f"{m:,.0f} ({m / medians[0]:.2f})" for m in medians]
+        rows.append([CONTENDERS[module].label, DATABASES[database], *cells])
+    head = ["contender", "database", *(f"{kind}: µs (ratio)" for kind in kinds)]
+    return table(head, rows)
+
+
+def scaled(bench: Bench, what: str, variants: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the table of ours and by hand on tables or models of several kinds."""
+    plain: dict[str, Any] = {"COLUMNS": 0, "RELATIONSHIPS": 0, "LAZY": "select"}
+    workers = {
+        (label, module): Worker(
+            bench, "wide", environment=module, WIDE=module, **(plain | dict(variant))
+        )
+        for label, variant in variants.items()
+        for module in ("ours", "by_hand")
+    }
+    figures = bench.in_turns({key: w.time for key, w in workers.items()}, bench.rounds)
+    rows = []
+    for label in variants:
+        ours, hand = figures[label, "ours"], figures[label, "by_hand"]
+        ratio = f"{ours.median / hand.median:.2f}"
+        cells = [f"{ours.median:,.0f}", ours.quartiles, f"{hand.median:,.0f}", hand.quartiles]
+        rows.append([label, *cells, ratio])
+    return table([what, "ours: µs", "quartiles", "by hand: µs", "quartiles", "ratio"], rows)
+
+
+def table_sizes(bench: Bench) -> str:
+    variants = {
+        f"{rows:,}": {"url": bench.schema(f"rows_{rows}", rows=rows), "ROWS": rows}
+        for rows in bench.sizes
+    }
+    return scaled(bench, "users in the table", variants)
+
+
+def model_sizes(bench: Bench) -> str:
+    variants = {
+        f"{columns} more columns": {
+            "url": bench.schema(f"columns_{columns}", columns=columns),
+            "COLUMNS": columns,
+        }
+        for columns in (0, 20, 100)
+    }
+    url = bench.schema("relationships", relationships=5)
+    for lazy in ("joined", "selectin"):
+        label = f'5 relationships, `lazy="{lazy}"`'
+        variants[label] = {"url": url, "RELATIONSHIPS": 5, "LAZY": lazy}
+    return scaled(bench, "the model has", variants)
+
+
+def memory(bench: Bench) -> str:
+    """Return what a worker holds with and without the library, each time a new one."""
+    apps = {"by_hand": "the app by hand", "with_library": "the same app with the library in it"}
+    apps["ours"] = "ours (the quickstart, nothing by hand)"
+    rows = []
+    for database in ("sqlite", "postgresql"):
+        url = getattr(bench, database)
+
+        def of_new_server(worker: Worker) -> float:
+            server = Server(worker, "gunicorn")
+            server.requests_per_second(2)
+            megabytes = server.megabytes()
+            server.stop()
+            return megabytes
+
+        workers = {app: Worker(bench, app, url, environment="ours") for app in apps}
+        measures = {app: partial(of_new_server, worker) for app, worker in workers.items()}
+        figures = bench.in_turns(measures, bench.http_rounds)
+        for app, label in apps.items():
+            own = figures[app]
+            more = own.median - figures["by_hand"].median
+            cells = [f"{own.median:.1f}", f"{own.low:.1f}–{own.high:.1f}", f"{more:+.1f}"]
+            rows.append([label, DATABASES[database], *cells])
+    head = ["worker of", "database", "resident: MB", "quartiles", "to the app by hand: MB"]
+    return table(head, rows)
+
+
+PARTS: dict[str, Callable[[Bench], str]] = {
+    "process": in_process,
+    "http": over_http,
+    "refused": refused,
+    "rows": table_sizes,
+    "model": model_sizes,
+    "memory": memory,
+}
+
+
+def versions(bench: Bench, postgresql: str) -> str:
+    """Say what is compared, in which versions, and on what."""
+    found: dict[str, set[str]] = {}
+    for (module, _), worker in bench.workers.items():
+        names = re.findall(r"(?:^| )([a-z][\w-]*)", CONTENDERS[module].requires)
+        for name, version in worker.ask("versions", *names).items():
+            found.setdefault(name, set()).add(version)
+    listed = ", ".join(f"{name} {' and '.join(sorted(found[name]))}" for name in found)
+    return f"{os.cpu_count()} cores; PostgreSQL {postgresql}, {listed}.\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few rounds, and no large tables")
+    parser.add_argument("--ten-million", action="store_true", help="a table of 10,000,000 too")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=[*PARTS], metavar="PART")
+    parser.add_argument("--write", action="store_true", help="the tables into docs/performance.md")
+    parser.add_argument("--keep", action="store_true", help="keep the PostgreSQL database")
+    parser.add_argument("--postgresql", default="postgresql://postgres@127.0.0.1", metavar="URL")
+    options = parser.parse_args()
+    if shutil.which("wrk") is None:
+        sys.exit("wrk is not installed.")
+    sizes = [1_000, 10_000] if options.quick else [1_000, 10_000, 1_000_000]
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        bench = Bench(
+            folder=Path(folder),
+            stack=stack,
+            postgresql=f"{options.postgresql}/flask_profile_benchmark",
+            rounds=15 if options.quick else 31,
+            http_rounds=3 if options.quick else 7,
+            seconds=2 if options.quick else 3,
+            sizes=[*sizes, 10_000_000] if options.ten_million else sizes,
+        )
+        server = bench.tables("create", bench.postgresql)
+        if not options.keep:
+            stack.callback(bench.tables, "drop", bench.postgresql)
+        for database in DATABASES:
+            url = getattr(bench, database)
+            bench.tables("fill", url.removeprefix("sqlite:///"), rows=USERS)
+            for module in CONTENDERS:
+                bench.workers[module, database] = Worker(bench, module, url)
+        check_answers(bench)
+        sections = {"versions": versions(bench, server)}
+        print(sections["versions"], flush=True)
+        for part in options.only:
+            sections[part] = PARTS[part](bench)
+            print(f"{part}\n\n{sections[part]}", flush=True)
+        if options.write:
+            write_report(sections, bench.chart)
+
+
+if __name__ == "__main__":
+    main()
