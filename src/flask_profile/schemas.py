@@ -133,16 +133,16 @@ def add_mentioned(tree: Tree, functions: Iterable[object], model: type) -> None:
 
 
 def dumper(schema: Schema, columns: list[str]) -> Callable[[Any], Any]:
-    """Return what dumps a user; without detours where the user is a dict of columns.
+    """Return what dumps a user; without detours where that is a dict of columns.
 
-    That is as marshmallow dumps it, but for the look-up of each value, and for the hooks that
-    there are none of.
+    Such a user is only read where nothing of the host's sees it: what is left of marshmallow's
+    dump is what its fields do.
     """
     plan: list[tuple[str, str, Callable[..., object]]] = []
     for name, field in schema.dump_fields.items():
         serialize = field._serialize  # pyright: ignore[reportPrivateUsage]
         plan.append((field.data_key or name, field.attribute or name, serialize))
-    if _reshaping(schema) or [*_seeing_user(schema)] or {n for _, n, _ in plan} - {*columns}:
+    if not columns or {name for _, name, _ in plan} - {*columns}:
         return schema.dump
 
     def dump(user: dict[str, Any]) -> dict[str, object]:
