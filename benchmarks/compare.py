@@ -14,11 +14,9 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import venv
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -28,6 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from compare_report import Figures, chart, table, write_report
+from processes import children_of, free_port, listens, wait_until
 
 HERE = Path(__file__).parent
 CORES = sorted(os.sched_getaffinity(0))
@@ -164,9 +163,7 @@ class Server:
     """A contender behind HTTP: one worker on one core, wrk with four connections on another."""
 
     def __init__(self, worker: Worker, program: str) -> None:
-        with socket.socket() as anyone:
-            anyone.bind(("127.0.0.1", 0))
-            port = anyone.getsockname()[1]
+        port = free_port()
         tokens = worker.bench.folder / f"tokens-{port}"
         worker.ask("write_tokens", str(tokens), 1000)
         method, path = worker.ask("route")
@@ -183,10 +180,7 @@ class Server:
         self._wrk += [str(HERE / "compare.lua"), f"http://127.0.0.1:{port}{path}"]
         self._environ = os.environ | {"TOKENS": str(tokens), "METHOD": method}
         worker.bench.stack.callback(self.stop)
-        deadline = time.monotonic() + 30
-        with socket.socket() as client:
-            while client.connect_ex(("127.0.0.1", port)) != 0 and time.monotonic() < deadline:
-                time.sleep(0.05)
+        wait_until(lambda: listens(port))
         self.requests_per_second(1)
 
     def requests_per_second(self, seconds: int) -> float:
@@ -199,8 +193,7 @@ class Server:
 
     def megabytes(self) -> float:
         """Return the resident memory of gunicorn's only worker, in MB (10**6 bytes)."""
-        pid = self._process.pid
-        child = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]
+        child = children_of(self._process.pid)[0]
         resident = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{child}/status").read_text())
         assert resident
         return int(resident[1]) * 1024 / 1e6
@@ -344,7 +337,7 @@ def memory(bench: Bench) -> str:
     apps = {"by_hand": "the app by hand", "with_library": "the same app with the library in it"}
     apps["ours"] = "ours (the quickstart, nothing by hand)"
     rows = []
-    for database in ("sqlite", "postgresql"):
+    for database in DATABASES:
         url = getattr(bench, database)
 
         def of_new_server(worker: Worker) -> float:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import io
 import json
 import os
 import platform
@@ -23,42 +22,9 @@ from statistics import median
 from time import perf_counter_ns
 from typing import Any
 
+from wsgi import Answer, ask_wsgi
+
 contender: Any = import_module(sys.argv[1])
-Answer = tuple[int, int, bytes]  # Nanoseconds, status, body.
-
-
-def ask_wsgi(bearer: str) -> Answer:
-    environ = {
-        "REQUEST_METHOD": contender.METHOD,
-        "SCRIPT_NAME": "",
-        "PATH_INFO": contender.PATH,
-        "QUERY_STRING": "",
-        "CONTENT_TYPE": "application/json",
-        "CONTENT_LENGTH": "0",
-        "SERVER_NAME": "127.0.0.1",
-        "SERVER_PORT": "80",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "HTTP_HOST": "127.0.0.1",
-        "HTTP_AUTHORIZATION": f"Bearer {bearer}",
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": False,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
-    }
-    started: list[str] = []
-
-    def start_response(status: str, _headers: Any, _error: Any = None) -> None:
-        started.append(status)
-
-    begin = perf_counter_ns()
-    chunks = contender.app(environ, start_response)
-    body = b"".join(chunks)
-    if hasattr(chunks, "close"):
-        chunks.close()
-    return perf_counter_ns() - begin, int(started[0][:3]), body
 
 
 async def ask_asgi(bearer: str) -> Answer:
@@ -93,7 +59,7 @@ async def ask_asgi(bearer: str) -> Answer:
 
 def ask_all(bearers: list[str]) -> list[Answer]:
     if loop is None:
-        return [ask_wsgi(bearer) for bearer in bearers]
+        return [ask_wsgi(contender, bearer) for bearer in bearers]
 
     async def in_turns() -> list[Answer]:
         return [await ask_asgi(bearer) for bearer in bearers]

@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from typing import Any
 
 import psycopg
 from faults_host import CONNECT_TIMEOUT, POOL_TIMEOUT, STATEMENT_TIMEOUT
+from processes import children_of, free_port, listens, wait_until
 
 HERE = Path(__file__).parent
 REPORT = HERE.parent / "docs/reliability.md"
@@ -120,29 +120,18 @@ class Host:
     def __init__(self, folder: Path, database: str) -> None:
         self._folder = folder
         self._port = free_port()
-        command = [
-            sys.executable,
-            "-m",
-            "gunicorn",
-            "faults_host:create_app()",
-            "--workers=2",
-            "--threads=4",
-        ]
+        command = [sys.executable, "-m", "gunicorn", "faults_host:create_app()"]
+        command += ["--workers=2", "--threads=4"]
         command += [f"--bind=127.0.0.1:{self._port}", f"--log-file={folder / 'host.log'}"]
         self._environment = os.environ | {"DATABASE": database, "PYTHONPATH": str(HERE)}
         self._token = subprocess.check_output(
             [sys.executable, "-c", SET_UP], cwd=folder, env=self._environment, text=True
         ).strip()
         self._process = subprocess.Popen(command, cwd=folder, env=self._environment)
-        wait_until(lambda: self._listens() and seen_by(self.load(1)).well > 0)
-
-    def _listens(self) -> bool:
-        with socket.socket() as client:
-            return client.connect_ex(("127.0.0.1", self._port)) == 0
+        wait_until(lambda: listens(self._port) and seen_by(self.load(1)).well > 0)
 
     def workers(self) -> list[str]:
-        pid = self._process.pid
-        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return children_of(self._process.pid)
 
     @contextmanager
     def pool_held(self) -> Iterator[None]:
@@ -164,21 +153,6 @@ class Host:
     def stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)
         self._process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as anyone:
-        anyone.bind(("127.0.0.1", 0))
-        port: int = anyone.getsockname()[1]
-        return port
-
-
-def wait_until(done: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > deadline:
-            sys.exit("What the run waits for does not come.")
-        time.sleep(0.02)
 
 
 def seen_by(load: subprocess.Popen[str]) -> Seen:

@@ -15,6 +15,7 @@ BAD_HEADER = {
 NOT_VALID = {"detail": "Given token not valid for any token type", "code": "token_not_valid"}
 INACTIVE = {"detail": "User is inactive", "code": "user_inactive"}
 NOT_FOUND = {"error": "The user cannot be found in the database."}
+FAILED = {"error": "The profile could not be loaded."}
 
 # Why a token that was sent is not valid, as WWW-Authenticate says it.
 EXPIRED = "The token has expired"

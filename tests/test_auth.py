@@ -11,7 +11,17 @@ from flask_jwt_extended import create_refresh_token
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from answers import BAD_HEADER, NOT_FOUND, NOT_PROVIDED, NOT_VALID, PROFILE, REASONS, name_of
+from answers import (
+    BAD_HEADER,
+    FAILED,
+    INACTIVE,
+    NOT_FOUND,
+    NOT_PROVIDED,
+    NOT_VALID,
+    PROFILE,
+    REASONS,
+    name_of,
+)
 from conftest import JOHN_AS_JSON, SECRET
 from hostile import HOSTS, JSON_VALUES, TOKENS, VALID, b64, claims, fits_a_header, signed
 
@@ -278,7 +288,7 @@ class TestUserLoader:
     def test_an_inactive_user_is_refused(self, host):
         made = host(with_db=False, model=None)
         made.jwt.user_lookup_loader(lambda *_: json.loads(JOHN_AS_JSON) | {"is_active": False})
-        assert made.post().json == {"detail": "User is inactive", "code": "user_inactive"}
+        assert made.post().json == INACTIVE
 
     def test_a_user_without_what_the_schema_names_is_a_configuration_error(self, host):
         made = host(with_db=False, model=None)
@@ -297,10 +307,7 @@ def test_a_callback_that_fails_is_a_failure_of_the_host(callback, error, john):
 
     getattr(john.jwt, callback)(broken)
     response = john.post()
-    assert (response.status_code, response.json) == (
-        500,
-        {"error": "The profile could not be loaded."},
-    )
+    assert (response.status_code, response.json) == (500, FAILED)
 
 
 @pytest.mark.parametrize("callback", CALLBACKS)

@@ -13,6 +13,7 @@ from flask_sqlalchemy import SQLAlchemy
 from marshmallow import Schema, fields
 
 import flask_profile
+from answers import FAILED
 from conftest import JOHN, JOHN_AS_JSON, SECRET, user_of
 from flask_profile import ProfileBlueprint, ProfileMixin, ProfileSchema
 
@@ -197,7 +198,7 @@ class TestHostIsSacred:
         assert john.client.get("/nowhere").get_data(as_text=True) == "mine"
         with john.app.app_context():
             john.db.drop_all()
-        assert john.post().json == {"error": "The profile could not be loaded."}
+        assert john.post().json == FAILED
 
     def test_its_own_routes_keep_the_hosts_answers(self, john):
         @john.app.post("/other")

@@ -10,10 +10,8 @@ from marshmallow import Schema, fields
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from werkzeug.exceptions import NotFound
 
+from answers import FAILED, INACTIVE
 from flask_profile import ConfigurationError
-
-INACTIVE = {"detail": "User is inactive", "code": "user_inactive"}
-FAILED = {"error": "The profile could not be loaded."}
 
 
 class Failing(Schema):
