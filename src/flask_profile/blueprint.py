@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,17 +12,32 @@ from flask import Blueprint, Flask, Response, got_request_exception, request
 from flask.json.provider import DefaultJSONProvider
 from flask_jwt_extended import get_current_user
 from marshmallow import Schema
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, UnsupportedMediaType
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from .auth import has_user_loader, token_headers, verified_identity
-from .errors import ANSWERS, FAILURE, Answer, UserInactiveError, answer_to
-from .queries import ProfileQuery
+from .errors import (
+    ANSWERS,
+    FAILURE,
+    PATCH_TYPES,
+    Answer,
+    InvalidError,
+    MediaTypeError,
+    RefusalError,
+    UserInactiveError,
+    answer_to,
+)
+from .queries import ProfileQuery, UserNotFoundError
 from .schemas import MediaUrl, ProfileSchema, attributes_read, dumper, value_of
 from .settings import ConfigurationError, Settings
 
 if TYPE_CHECKING:
     from flask.blueprints import BlueprintSetupState
     from werkzeug.routing import Rule
+
+    from .avatars import AvatarStore
+    from .editing import Editor
+
+_OF_AVATAR = {"PUT", "DELETE"}
 
 # Stands for the configured prefix until an app is known, in a host's blueprint too.
 _PREFIX = "/{PROFILE_URL_PREFIX}"
@@ -65,22 +81,33 @@ class ProfileBlueprint(Blueprint):
         settings = Settings.read(app.config, user_model=self._user_model, schema=self._schema)
         resource = _Resource(app, settings)
 
-        def profile(**_url_values: object) -> Response:
-            return resource.answer()
-
         prefix = _PREFIX if state.url_prefix is None else state.url_prefix
         state.url_prefix = prefix.replace(_PREFIX, settings.url_prefix)
-        state.add_url_rule(
-            "/",
-            "profile",
-            profile,
-            methods=[*settings.methods, "OPTIONS"],
-            provide_automatic_options=False,
-            strict_slashes=False,
-        )
-        endpoint = f"{state.name_prefix}.{state.name}.profile".lstrip(".")
-        for rule in app.url_map.iter_rules(endpoint):
-            rule.methods = _Methods(rule)
+        _route(state, "/", "profile", resource)
+        if settings.avatars:
+            from .avatars import AvatarStore
+
+            resource.avatars = AvatarStore(app, settings)
+            _route(state, "/avatar/", "avatar", resource)
+
+
+def _route(state: BlueprintSetupState, path: str, name: str, resource: _Resource) -> None:
+    views = resource.views[name]
+
+    def answer(**_url_values: object) -> Response:
+        return resource.answer(views)
+
+    state.add_url_rule(
+        path,
+        name,
+        answer,
+        methods=[*views, "OPTIONS"],
+        provide_automatic_options=False,
+        strict_slashes=False,
+    )
+    endpoint = f"{state.name_prefix}.{state.name}.{name}".lstrip(".")
+    for rule in state.app.url_map.iter_rules(endpoint):
+        rule.methods = _Methods(rule)
 
 
 class _Methods(set[str]):
@@ -113,14 +140,24 @@ def _place(rule: Rule) -> tuple[str | None, str | None, str]:
     return rule.host, rule.subdomain, rule.rule
 
 
+_View = Callable[[object, Any], "Response"]
+
+
 class _Resource:
     """A mounted profile: what depends on the app is made once, at its first request."""
+
+    avatars: AvatarStore
 
     def __init__(self, app: Flask, settings: Settings) -> None:
         self._app = app
         self._settings = settings
         self._checked: set[type] = set()
-        self._methods = {*settings.methods} | ({"HEAD"} if "GET" in settings.methods else set())
+        reading = {"POST": self._post, "GET": self._get, "HEAD": self._get, "PATCH": self._patch}
+        methods = {*settings.methods} | ({"HEAD"} if "GET" in settings.methods else set())
+        self.views: dict[str, dict[str, _View]] = {
+            "profile": {method: reading[method] for method in reading if method in methods},
+            "avatar": {"PUT": self._put_avatar, "DELETE": self._delete_avatar},
+        }
 
     @cached_property
     def _headers(self) -> dict[str, str]:
@@ -148,6 +185,10 @@ class _Resource:
         """What gets the user of an identity (a query, or the host's own loader), what dumps it."""
         if has_user_loader():
             return self._loaded_by_host, self._schema.dump
+        return self._query.load, dumper(self._schema, self._query.columns)
+
+    @cached_property
+    def _query(self) -> ProfileQuery:
         db = self._app.extensions.get("sqlalchemy")
         if db is None:
             message = (
@@ -155,8 +196,13 @@ class _Resource:
                 "    db.init_app(app)"
             )
             raise ConfigurationError(message)
-        query = ProfileQuery(db, self._schema, self._settings)
-        return query.load, dumper(self._schema, query.columns)
+        return ProfileQuery(db, self._schema, self._settings)
+
+    @cached_property
+    def _editor(self) -> Editor:
+        from .editing import Editor
+
+        return Editor(self._app, self._query, self._schema)
 
     def _loaded_by_host(self, _identity: object) -> Any:
         user = get_current_user()
@@ -165,44 +211,80 @@ class _Resource:
             self._checked.add(type(user))
         return user
 
-    def answer(self) -> Response:
-        """Answer the current request."""
+    def answer(self, views: Mapping[str, _View]) -> Response:
+        """Answer the current request by the view of its method."""
         try:
             if request.method == "OPTIONS":
                 return self._options()
-            if request.method not in self._methods:
+            if request.method not in views:
                 raise MethodNotAllowed(self._allowed())
-            load, dump = self._steps
-            user = self._user(load)
+            load, _ = self._steps
+            identity, user = self._user(load)
         except Exception as error:
             if isinstance(error, HTTPException) and type(error) not in ANSWERS:
                 raise  # A callback of the host aborted the request.
             return self._refuse(error, answer_to(error))
         try:
-            return self._profile(dump(user))
+            return views[request.method](identity, user)
+        except (RefusalError, UserNotFoundError, UserInactiveError) as error:
+            return self._refuse(error, answer_to(error))
         except Exception as error:  # Whatever a schema raises says nothing of the token.
             return self._refuse(error, FAILURE)
 
-    def _user(self, load: Callable[[object], Any]) -> Any:
+    def _user(self, load: Callable[[object], Any]) -> tuple[object, Any]:
         identity = verified_identity()
-        if self._settings.require_json and not request.is_json:
-            raise UnsupportedMediaType
-        user = load(identity)
+        if self._settings.require_json and not (request.is_json or request.method in _OF_AVATAR):
+            raise MediaTypeError
+        return identity, self._active(load(identity))
+
+    def _active(self, user: Any) -> Any:
         if self._settings.require_active and not value_of(user, "is_active"):
             raise UserInactiveError
         return user
 
-    def _profile(self, profile: object) -> Response:
+    def _post(self, _identity: object, user: Any) -> Response:
+        _, dump = self._steps
+        return self._response(self._dumps(dump(user)), 200)
+
+    def _get(self, identity: object, user: Any) -> Response:
+        response = self._post(identity, user)
+        response.headers["Cache-Control"] = "private, no-cache"
+        response.add_etag()
+        response.make_conditional(request)
+        return response
+
+    def _patch(self, identity: object, user: Any) -> Response:
+        return self._editor.change(identity, user, self._editor.values(), self._edited)[0]
+
+    def _put_avatar(self, identity: object, user: Any) -> Response:
+        name = self.avatars.store_upload()
+        values = {"avatar": name}
+        response, changes = self._editor.change(
+            identity, user, values, self._edited, partial(self.avatars.remove, name)
+        )
+        self.avatars.remove(changes["avatar"][0])
+        return response
+
+    def _delete_avatar(self, identity: object, user: Any) -> Response:
+        changes = self._editor.change(identity, user, {"avatar": None}, self._edited)[1]
+        if changes:
+            self.avatars.remove(changes["avatar"][0])
+        response = self._response("", 204)
+        del response.headers["Content-Type"]
+        return response
+
+    def _edited(self, user: Any) -> Response:
+        """Return the answer of a user that is being edited, in its present state."""
+        profile = self._schema.dump(self._active(user))
         response = self._response(self._dumps(profile), 200)
-        if request.method != "POST":
-            response.headers["Cache-Control"] = "private, no-cache"
-            response.add_etag()
-            response.make_conditional(request)
+        response.add_etag()
         return response
 
     def _options(self) -> Response:
         response = self._app.response_class(headers=self._headers)
         response.allow.update(self._allowed())
+        if "PATCH" in response.allow:
+            response.headers["Accept-Patch"] = ", ".join(PATCH_TYPES)
         return response
 
     def _refuse(self, error: Exception, answer: Answer) -> Response:
@@ -210,9 +292,13 @@ class _Resource:
             self._report(error)
         media_type = request.content_type or ""
         body = answer.render(method=request.method, media_type=media_type)
+        if isinstance(error, InvalidError):
+            body = json.dumps(error.messages, default=str)
         response = self._response(body, answer.status)
         if answer.status == 401:
             response.headers["WWW-Authenticate"] = answer.challenge(self._settings.realm)
+        if isinstance(error, MediaTypeError) and request.method == "PATCH":
+            response.headers["Accept-Patch"] = ", ".join(PATCH_TYPES)
         if isinstance(error, MethodNotAllowed):
             response.allow.update(error.valid_methods or ())
         return response

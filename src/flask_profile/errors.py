@@ -3,17 +3,61 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jwt
 from flask_jwt_extended import exceptions as extended
-from werkzeug.exceptions import MethodNotAllowed, UnsupportedMediaType
+from werkzeug.exceptions import MethodNotAllowed
 
 from .queries import UserNotFoundError
 
 
 class UserInactiveError(Exception):
     """The token's user may not be served."""
+
+
+# What PATCH reads: JSON, and a merge patch under its own name (RFC 7396 section 4).
+PATCH_TYPES = ("application/json", "application/merge-patch+json")
+
+
+class RefusalError(Exception):
+    """A request that is refused for what it says, not for whose it is."""
+
+
+class UnreadableError(RefusalError):
+    """The body is no JSON object (RFC 8259) that has one meaning."""
+
+
+class InvalidError(RefusalError):
+    """The schema, or what the columns can hold, refuses values; ``messages`` says why of each."""
+
+    def __init__(self, messages: Mapping[str, object]) -> None:
+        self.messages = messages
+
+
+class UnacceptableError(RefusalError):
+    """The database refuses the values, for a reason that only it knows."""
+
+
+class ChangedError(RefusalError):
+    """The profile is no longer the one of ``If-Match`` (RFC 9110 section 13.1.1)."""
+
+
+class TooLargeError(RefusalError):
+    """The body is longer than is admitted."""
+
+
+class MediaTypeError(RefusalError):
+    """The body is of a type that is not admitted."""
+
+
+class FormatError(RefusalError):
+    """The file is no picture of a format that is admitted."""
+
+
+class PictureError(RefusalError):
+    """The picture is broken, or too large to be decoded."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +124,16 @@ ANSWERS: dict[type[BaseException], Answer] = {
     extended.UserLookupError: _USER_NOT_FOUND,
     UserNotFoundError: _USER_NOT_FOUND,
     MethodNotAllowed: Answer(405, {"detail": 'Method "{method}" not allowed.'}),
-    UnsupportedMediaType: Answer(
-        415, {"detail": 'Unsupported media type "{media_type}" in request.'}
+    UnreadableError: Answer(
+        400, {"detail": "The body must be a JSON object that has each of its names once."}
     ),
+    InvalidError: Answer(400, {}),  # Its body is its messages.
+    UnacceptableError: Answer(400, {"detail": "The database does not accept these values."}),
+    PictureError: Answer(400, {"detail": "The picture is broken or has too many pixels."}),
+    ChangedError: Answer(412, {"detail": "The profile has changed since it was read."}),
+    TooLargeError: Answer(413, {"detail": "The body of the request is too large."}),
+    FormatError: Answer(415, {"detail": "The avatar must be a PNG, JPEG, WebP or GIF picture."}),
+    MediaTypeError: Answer(415, {"detail": 'Unsupported media type "{media_type}" in request.'}),
     Exception: FAILURE,
 }
 

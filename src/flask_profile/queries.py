@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from flask_sqlalchemy.session import Session as FlaskSession
-from sqlalchemy import BigInteger, Engine, SmallInteger, Uuid, bindparam, select
+from sqlalchemy import BigInteger, Engine, SmallInteger, Uuid, bindparam, false, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import joinedload, lazyload, load_only
 from sqlalchemy.types import TypeDecorator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm.strategy_options import _AbstractLoad  # pyright: ignore[reportPrivateUsage]
     from sqlalchemy.types import TypeEngine
 
-_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
+NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class UserNotFoundError(Exception):
@@ -46,30 +46,53 @@ class ProfileQuery:
         self._session = db.session
         self._unused = db.session.session_factory()
         self._finds_binds = type(self._unused).get_bind is not FlaskSession.get_bind
-        self._mapper: Mapper[Any] = cast("type[DeclarativeBase]", model).__mapper__
-        self._key = _key(self._mapper, settings.identity_field)
+        self.mapper: Mapper[Any] = cast("type[DeclarativeBase]", model).__mapper__
+        self.key = _key(self.mapper, settings.identity_field)
         tree, functions = attributes_read(schema, model, settings)
-        tree.setdefault(self._key, {})
-        of_columns = not functions and {*tree} <= {*self._mapper.column_attrs.keys()}
+        tree.setdefault(self.key, {})
+        of_columns = not functions and {*tree} <= {*self.mapper.column_attrs.keys()}
         self.columns = [*tree] if of_columns else []
-        statement: Any
-        if of_columns:
-            statement = select(*(getattr(model, name).label(name) for name in tree))
-        else:
-            add_mentioned(tree, functions, model)
-            statement = select(model).options(*_loading(self._mapper, tree))
-        key = getattr(model, self._key)
-        self._statement = statement.where(key == bindparam("identity", type_=key.type))
-        self._parse = identity_parser(key.type, self._bind(self._present()).dialect)
+        columns: Any = select(*(getattr(model, name).label(name) for name in tree))
+        add_mentioned(tree, functions, model)
+        entity: Any = select(model).options(*_loading(self.mapper, tree))
+        key = getattr(model, self.key)
+        named = key == bindparam("identity", type_=key.type)
+        self._statement = (columns if of_columns else entity).where(named)
+        self._locking = entity.where(named).with_for_update(of=model)
+        self.dialect = self._bind(self._present()).dialect
+        self._parse = identity_parser(key.type, self.dialect)
+        table: Any = self.mapper.local_table
+        column = self.mapper.primary_key[0].name
+        self._nothing = update(table).where(false()).values({column: table.c[column]})
 
     def load(self, identity: object) -> Any:
         """Return the user, as a mapping of columns or as an entity, or raise UserNotFoundError."""
-        user = self._read({"identity": self._parse(identity)})
-        if user is None:
-            raise UserNotFoundError
-        key = value_of(user, self._key)
+        return self._named(identity, self._read({"identity": self._parse(identity)}))
+
+    def locked(self, session: Session, key: object) -> Any:
+        """Return the user of a key as an entity, whose row no other transaction can change.
+
+        Raises UserNotFoundError. It is read where it will be written, not from a replica.
+        """
+        arguments = self.writing()
+        if self.dialect.name == "sqlite":  # It has no FOR UPDATE; to write takes its one lock.
+            session.execute(self._nothing, bind_arguments=arguments)
+        rows = session.execute(
+            self._locking,
+            {"identity": key},
+            execution_options={"populate_existing": True},
+            bind_arguments=arguments,
+        )
+        return self._named(str(key), rows.unique().scalars().one_or_none())
+
+    def writing(self) -> dict[str, Any]:
+        """Return the bind arguments of what has to see, or to lock, what will be written."""
+        return {"bind": self._session().get_bind(mapper=self.mapper, clause=self._nothing)}
+
+    def _named(self, identity: object, user: Any) -> Any:
+        key = value_of(user, self.key)
         # A collation may find more than it was asked for: "ALICE " where alice is meant.
-        if isinstance(key, (str, uuid.UUID)) and str(key) != identity:
+        if user is None or (isinstance(key, (str, uuid.UUID)) and str(key) != identity):
             raise UserNotFoundError
         return user
 
@@ -117,7 +140,7 @@ class ProfileQuery:
         return row and dict(zip(self.columns, row, strict=True))
 
     def _bind(self, session: Session) -> Any:
-        return session.get_bind(mapper=self._mapper, clause=self._statement)
+        return session.get_bind(mapper=self.mapper, clause=self._statement)
 
 
 def _is_the_hosts(session: Session) -> bool:
@@ -225,12 +248,12 @@ def identity_parser(declared: TypeEngine[Any], dialect: Dialect) -> Callable[[ob
             "of integers, text or UUIDs, or the type must have a python_type of these."
         )
         raise ConfigurationError(message)
-    limit = _integer_limit(stored, dialect)
+    limit = integer_limit(stored, dialect)
     process = actual.bind_processor(dialect)
 
     def parse(identity: object) -> object:
         text = str(identity) if convert is int and type(identity) is int else identity
-        if not isinstance(text, str) or _NOT_STORABLE.search(text):
+        if not isinstance(text, str) or NOT_STORABLE.search(text):
             raise UserNotFoundError
         try:
             value: Any = convert(text)
@@ -255,7 +278,7 @@ def _uuid_text(text: str) -> str:
     return str(uuid.UUID(text))
 
 
-def _integer_limit(stored: TypeEngine[Any], dialect: Dialect) -> int:
+def integer_limit(stored: TypeEngine[Any], dialect: Dialect) -> int:
     """Return the first integer beyond the column's range; SQLite has one range for all."""
     large = dialect.name == "sqlite" or isinstance(stored, BigInteger)
     bits = 63 if large else 15 if isinstance(stored, SmallInteger) else 31

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
+from os import PathLike, fspath
 from typing import Any, TypeVar
 
 from marshmallow import Schema
@@ -14,7 +15,7 @@ from werkzeug.utils import import_string
 
 _T = TypeVar("_T")
 
-_METHODS = ("GET", "POST")
+_METHODS = ("GET", "PATCH", "POST")
 
 
 class ConfigurationError(Exception):
@@ -39,6 +40,16 @@ def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError(value)
     return value
+
+
+def _positive(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(value)
+    return value
+
+
+def _storage(value: str | PathLike[str]) -> str:
+    return _text(r"[^\0]+")(fspath(value))
 
 
 def _methods(value: str | Iterable[str]) -> tuple[str, ...]:
@@ -104,6 +115,12 @@ class Settings:
     require_json: bool = _setting(False, _boolean, "true or false")
     realm: str = _setting(
         "api", _text(r"[ !#-\[\]-~]+"), "printable ASCII text without quotes and backslashes"
+    )
+    avatars: bool = _setting(False, _boolean, "true or false")
+    avatar_size: int = _setting(512, _positive, "a number of pixels, such as 512")
+    avatar_max_bytes: int = _setting(5 * 1024**2, _positive, "a number of bytes, such as 5242880")
+    media_storage: str | None = _setting(
+        None, _storage, 'a directory, or a URL such as "s3://bucket/prefix" or "memory://"'
     )
 
     @classmethod

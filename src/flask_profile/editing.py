@@ -1,0 +1,241 @@
+"""A change of the profile: what a merge patch says (RFC 7396), committed whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from flask import Flask, Response, request
+from marshmallow import RAISE, Schema, ValidationError, missing
+from sqlalchemy import Column, Integer, Table, UniqueConstraint, bindparam, literal, select
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
+from sqlalchemy.sql.visitors import replacement_traverse
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from .errors import (
+    PATCH_TYPES,
+    ChangedError,
+    InvalidError,
+    MediaTypeError,
+    RefusalError,
+    TooLargeError,
+    UnacceptableError,
+    UnreadableError,
+)
+from .queries import NOT_STORABLE, ProfileQuery, integer_limit
+from .schemas import value_of
+from .settings import ConfigurationError
+from .signals import send
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Mapper, Session
+
+_NOT_IN_SESSION = (
+    "The user that the user_lookup_loader returns cannot be edited: it is none of db.session. "
+    "In the loader, write:\n\n    return db.session.get(User, identity)"
+)
+_TAKEN = "A user with this value already exists."
+_ATTEMPTS = 3
+
+Changes = dict[str, tuple[object, object]]
+
+
+def read_body(read: Callable[[], Any], broken: type[RefusalError]) -> Any:
+    """Return what reads the request's body; a server raises what it likes for a broken one."""
+    try:
+        return read()
+    except RequestEntityTooLarge as error:
+        raise TooLargeError from error
+    except Exception as error:
+        raise broken from error
+
+
+class Editor:
+    """Changes the rows of users through the host's session, as the schema admits."""
+
+    def __init__(self, app: Flask, query: ProfileQuery, schema: Schema) -> None:
+        self._app = app
+        self._session: Callable[[], Session] = app.extensions["sqlalchemy"].session
+        self._query = query
+        self._schema = schema
+        self._names = {f.attribute or n: f.data_key or n for n, f in schema.load_fields.items()}
+        written = {*self._names.values()}
+        shown = {field.data_key or name for name, field in schema.dump_fields.items()}
+        related = {self._names.get(r.key, r.key) for r in query.mapper.relationships}
+        self._read_only = (shown - written) | related
+        for name, field in schema.load_fields.items():
+            column = query.mapper.columns.get(field.attribute or name)
+            field.validators = [*field.validators, self._storable(column)]
+            if column is not None:
+                field.allow_none = field.allow_none and bool(column.nullable)
+
+    def values(self) -> dict[str, object]:
+        """Return the attributes that the request's body sets, or raise a RefusalError."""
+        if request.mimetype not in PATCH_TYPES:
+            raise MediaTypeError
+        patch = read_body(lambda: _loads(request.get_data()), UnreadableError)
+        if not isinstance(patch, dict):
+            raise UnreadableError
+        messages: dict[str, Any] = {
+            name: ["Read-only field."] for name in patch if name in self._read_only
+        }
+        writable = {name: value for name, value in patch.items() if name not in messages}
+        values: dict[str, object] = {}
+        try:
+            values = cast("Any", self._schema.load(writable, partial=True, unknown=RAISE))
+        except ValidationError as error:
+            messages |= cast("Any", error).normalized_messages()
+        if messages:
+            raise InvalidError(messages)
+        return values
+
+    def change(
+        self,
+        identity: object,
+        user: Any,
+        values: Mapping[str, object],
+        render: Callable[[Any], Response],
+        undo: Callable[[], None] = lambda: None,
+    ) -> tuple[Response, Changes]:
+        """Set attributes of a user, commit, and return the new profile and what has changed.
+
+        Raises a RefusalError or UserNotFoundError. Before that, and before any failure that
+        leaves the database as it was, it calls ``undo``.
+        """
+        session = self._session()
+        try:
+            try:
+                response, changes = self._flushed(session, user, values, render)
+            except Exception:
+                undo()
+                raise
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+        if changes:
+            send(self._app, identity, changes)
+        return response, changes
+
+    def _flushed(
+        self, session: Session, user: Any, values: Mapping[str, object], render: Any
+    ) -> tuple[Response, Changes]:
+        key = value_of(user, self._query.key)
+        is_entity = isinstance(user, self._query.mapper.class_)
+        attempts = 1 if session.in_transaction() else _ATTEMPTS
+        while True:
+            attempts -= 1
+            try:
+                entity = self._query.locked(session, key)
+                if is_entity and entity is not user:
+                    raise ConfigurationError(_NOT_IN_SESSION)
+                return self._applied(session, entity, values, render)
+            except OperationalError:  # A deadlock, a lock that was not got, a dead connection, …
+                session.rollback()
+                if not attempts:
+                    raise
+            except (DataError, IntegrityError) as error:
+                session.rollback()
+                messages = self._taken(session, key, values)
+                raise (InvalidError(messages) if messages else UnacceptableError()) from error
+
+    def _applied(
+        self, session: Session, user: Any, values: Mapping[str, object], render: Any
+    ) -> tuple[Response, Changes]:
+        response = render(user)
+        if "If-Match" in request.headers:
+            tags = request.if_match
+            if not (tags.star_tag or tags.is_strong(response.get_etag()[0])):
+                raise ChangedError
+        before = {name: value_of(user, name) for name in values}
+        for name, value in values.items():
+            if value_of(type(user), name) is missing:
+                model, schema = type(user).__name__, type(self._schema).__name__
+                message = (
+                    f"{schema} loads {name!r}, an attribute that {model} lacks. Add the column to "
+                    f"the model, or in {schema} write:\n\n    {name} = …(dump_only=True)"
+                )
+                raise ConfigurationError(message)
+            if before[name] is missing or before[name] != value:
+                setattr(user, name, value)
+        session.flush()
+        # What the database has made of the values is what the next request will read.
+        user = self._query.locked(session, value_of(user, self._query.key))
+        after = {name: value_of(user, name) for name in values}
+        changes = {n: (before[n], after[n]) for n in values if before[n] != after[n]}
+        return (render(user) if changes else response), changes
+
+    def _storable(self, column: Column[Any] | None) -> Callable[[object], None]:
+        """Return a validator for what the column can hold, in characters for text."""
+        declared = None if column is None else column.type
+        length = getattr(declared, "length", None)
+        limit = 0
+        if isinstance(declared, Integer):
+            limit = integer_limit(declared, self._query.dialect)
+
+        def validate(value: object) -> None:
+            if isinstance(value, str):
+                if NOT_STORABLE.search(value):
+                    raise ValidationError("Contains a character that cannot be stored.")
+                if length and len(value) > length:
+                    raise ValidationError(f"Longer than maximum length {length}.")
+            elif limit and type(value) is int and not -limit <= value < limit:
+                raise ValidationError("Number is out of range.")
+
+        return validate
+
+    def _taken(
+        self, session: Session, key: object, values: Mapping[str, object]
+    ) -> dict[str, list[str]]:
+        """Return the fields whose new values another row has, where these have to be unique."""
+        user = self._query.locked(session, key)
+        mapper = self._query.mapper
+
+        def valued(expression: Any, names: set[str]) -> Any:
+            def replace(part: Any, **_: object) -> Any:
+                if not isinstance(part, Column):
+                    return None
+                name = mapper.get_property_by_column(part).key
+                names.add(name)
+                value = values[name] if name in values else value_of(user, name)
+                return bindparam(None, value, part.type)
+
+            return cast("Any", replacement_traverse)(expression, {}, replace)
+
+        taken: dict[str, list[str]] = {}
+        for table, expressions in _unique(mapper):
+            names: set[str] = set()
+            same = [expression == valued(expression, names) for expression in expressions]
+            others = [column != valued(column, set()) for column in table.primary_key]
+            found = select(literal(1)).select_from(table).where(*same, *others).limit(1)
+            if names & values.keys() and session.connection(self._query.writing()).scalar(found):
+                taken |= {self._names.get(n, n): [_TAKEN] for n in values if n in names}
+        return taken
+
+
+def _unique(mapper: Mapper[Any]) -> Iterator[tuple[Table, list[Any]]]:
+    for table in mapper.tables:
+        if isinstance(table, Table):
+            for constraint in table.constraints:
+                if isinstance(constraint, UniqueConstraint):
+                    yield table, [*constraint.columns]
+            for index in table.indexes:
+                if index.unique:
+                    yield table, [*index.expressions]
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Make an object of pairs; of two with one name nobody could say which is meant."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError(pairs)
+    return made
+
+
+def _loads(body: bytes) -> object:
+    return json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_number)
+
+
+def _no_number(constant: str) -> object:
+    raise ValueError(constant)  # NaN and Infinity, which RFC 8259 does not have.
