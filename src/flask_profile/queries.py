@@ -52,12 +52,13 @@ class ProfileQuery:
         tree.setdefault(self.key, {})
         of_columns = not functions and {*tree} <= {*self.mapper.column_attrs.keys()}
         self.columns = [*tree] if of_columns else []
-        columns: Any = select(*(getattr(model, name).label(name) for name in tree))
-        add_mentioned(tree, functions, model)
+        statement: Any = select(*(getattr(model, name).label(name) for name in self.columns))
+        if not of_columns:
+            add_mentioned(tree, functions, model)
         entity: Any = select(model).options(*_loading(self.mapper, tree))
         key = getattr(model, self.key)
         named = key == bindparam("identity", type_=key.type)
-        self._statement = (columns if of_columns else entity).where(named)
+        self._statement = (statement if of_columns else entity).where(named)
         self._locking = entity.where(named).with_for_update(of=model)
         self.dialect = self._bind(self._present()).dialect
         self._parse = identity_parser(key.type, self.dialect)
