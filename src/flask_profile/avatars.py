@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 _MAX_PIXELS = 40_000_000  # Of which each may take four bytes while a picture is decoded.
 _FRAMING = 16 * 1024  # What multipart may put around the file.
+_MULTIPART = "multipart/form-data"
 _OURS = re.compile(r"avatars/[0-9a-f]{32}\.webp")
 
 
@@ -76,14 +77,16 @@ class AvatarStore:
             except Exception:
                 self._app.log_exception(sys.exc_info())
 
+    def limit_body(self) -> None:
+        """Let no more of the request's body be read than an avatar may have."""
+        framing = _FRAMING if request.mimetype == _MULTIPART else 0
+        limits = (request.max_content_length, self._max_bytes + framing)
+        request.max_content_length = min(limit for limit in limits if limit is not None)
+
     def _uploaded(self) -> bytes:
-        multipart = request.mimetype == "multipart/form-data"
-        most = self._max_bytes + (_FRAMING if multipart else 0)
-        host_admits = request.max_content_length
-        request.max_content_length = most if host_admits is None else min(most, host_admits)
-        if multipart:
+        if request.mimetype == _MULTIPART:
             file = read_body(lambda: request.files.get("avatar"), PictureError)
-            data: bytes = file.read(self._max_bytes + 1) if file else b""
+            data: bytes = file.read() if file else b""
         else:
             data = read_body(request.get_data, PictureError)
         if len(data) > self._max_bytes:

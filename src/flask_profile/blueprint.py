@@ -218,6 +218,8 @@ class _Resource:
                 return self._options()
             if request.method not in views:
                 raise MethodNotAllowed(self._allowed())
+            if request.method == "PUT":
+                self.avatars.limit_body()  # Before anything is read, a token in a form too.
             load, _ = self._steps
             identity, user = self._user(load)
         except Exception as error:
@@ -258,19 +260,19 @@ class _Resource:
 
     def _put_avatar(self, identity: object, user: Any) -> Response:
         name = self.avatars.store_upload()
-        values = {"avatar": name}
-        response, changes = self._editor.change(
-            identity, user, values, self._edited, partial(self.avatars.remove, name)
-        )
-        self.avatars.remove(changes["avatar"][0])
-        return response
+        return self._set_avatar(identity, user, name)
 
     def _delete_avatar(self, identity: object, user: Any) -> Response:
-        changes = self._editor.change(identity, user, {"avatar": None}, self._edited)[1]
-        if changes:
-            self.avatars.remove(changes["avatar"][0])
+        self._set_avatar(identity, user, None)
         response = self._response("", 204)
         del response.headers["Content-Type"]
+        return response
+
+    def _set_avatar(self, identity: object, user: Any, name: str | None) -> Response:
+        values, undo = {"avatar": name}, partial(self.avatars.remove, name)
+        response, changes = self._editor.change(identity, user, values, self._edited, undo)
+        for old, _ in changes.values():  # No row names it any more.
+            self.avatars.remove(old)
         return response
 
     def _edited(self, user: Any) -> Response:

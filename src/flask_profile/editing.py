@@ -58,7 +58,7 @@ class Editor:
         self._app = app
         self._session: Callable[[], Session] = app.extensions["sqlalchemy"].session
         self._query = query
-        self._schema = schema
+        self._schema = schema = type(schema)()  # Of its own, since it is given more validators.
         self._names = {f.attribute or n: f.data_key or n for n, f in schema.load_fields.items()}
         written = {*self._names.values()}
         shown = {field.data_key or name for name, field in schema.dump_fields.items()}
@@ -100,20 +100,17 @@ class Editor:
     ) -> tuple[Response, Changes]:
         """Set attributes of a user, commit, and return the new profile and what has changed.
 
-        Raises a RefusalError or UserNotFoundError. Before that, and before any failure that
-        leaves the database as it was, it calls ``undo``.
+        Raises a RefusalError or UserNotFoundError. ``undo`` is called before that and before any
+        failure, but for one of the commit itself: nobody knows whether that was made.
         """
         session = self._session()
         try:
-            try:
-                response, changes = self._flushed(session, user, values, render)
-            except Exception:
-                undo()
-                raise
-            session.commit()
-        except BaseException:
+            response, changes = self._flushed(session, user, values, render)
+        except Exception:
             session.rollback()
+            undo()
             raise
+        session.commit()
         if changes:
             send(self._app, identity, changes)
         return response, changes
