@@ -22,12 +22,13 @@ class Name(Schema):
     username = fields.String()
 
 
-def test_four_names_are_public():
+def test_five_names_are_public():
     assert sorted(flask_profile.__all__) == [
         "ConfigurationError",
         "ProfileBlueprint",
         "ProfileMixin",
         "ProfileSchema",
+        "profile_updated",
     ]
 
 

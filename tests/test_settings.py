@@ -45,6 +45,15 @@ WRONG = [
     ("PROFILE_REALM", 'the "api"'),
     ("PROFILE_REALM", "api\r\nX-Injected: 1"),
     ("PROFILE_REALM", "café"),
+    ("PROFILE_AVATARS", 1),
+    ("PROFILE_AVATAR_SIZE", 0),
+    ("PROFILE_AVATAR_SIZE", True),
+    ("PROFILE_AVATAR_SIZE", "512"),
+    ("PROFILE_AVATAR_MAX_BYTES", -1),
+    ("PROFILE_AVATAR_MAX_BYTES", 1.5),
+    ("PROFILE_MEDIA_STORAGE", ""),
+    ("PROFILE_MEDIA_STORAGE", b"media"),
+    ("PROFILE_MEDIA_STORAGE", 1),
 ]
 
 
@@ -67,6 +76,8 @@ def test_a_wrong_value_is_refused_at_registration_by_key_value_and_remedy(key, v
         ("PROFILE_RELAM", "PROFILE_REALM"),
         ("PROFILE_MEDIA_URI", "PROFILE_MEDIA_URL"),
         ("PROFILE_URL_PREFX", "PROFILE_URL_PREFIX"),
+        ("PROFILE_AVATAR", "PROFILE_AVATARS"),
+        ("PROFILE_AVATAR_MAX_BYTE", "PROFILE_AVATAR_MAX_BYTES"),
     ],
 )
 def test_a_near_miss_of_a_key_is_refused_with_the_key_that_was_meant(key, meant, host):
@@ -101,6 +112,7 @@ def test_the_cause_of_a_failed_import_is_kept(host):
         ("FLASK_PROFILE_METHODS", '["GET", "POST"]', 200),
         ("FLASK_PROFILE_METHODS", "GET,POST", 200),
         ("FLASK_PROFILE_METHODS", "get", 200),
+        ("FLASK_PROFILE_METHODS", "patch,get", 200),
         ("FLASK_PROFILE_METHODS", "POST", 405),
         ("FLASK_PROFILE_USER_MODEL", "null", 405),
     ],

@@ -14,7 +14,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 from typing_extensions import assert_type
 
-from flask_profile import ConfigurationError, ProfileBlueprint, ProfileMixin, ProfileSchema
+from flask_profile import (
+    ConfigurationError,
+    ProfileBlueprint,
+    ProfileMixin,
+    ProfileSchema,
+    profile_updated,
+)
 
 db = SQLAlchemy()
 
@@ -44,7 +50,12 @@ def create_app() -> Flask:
         app.register_blueprint(named, url_prefix="/v3/me")
     except ConfigurationError as error:
         app.logger.error("%s", error)
+    profile_updated.connect(note, app)
     return app
+
+
+def note(app: Flask, identity: object, changes: dict[str, tuple[object, object]]) -> None:
+    app.logger.info("%s: %s", identity, changes)
 
 
 def columns(user: User, member: Member) -> None:
