@@ -228,7 +228,7 @@ class _Resource:
             return self._refuse(error, answer_to(error))
         try:
             return views[request.method](identity, user)
-        except (RefusalError, UserNotFoundError, UserInactiveError) as error:
+        except (RefusalError, UserNotFoundError) as error:
             return self._refuse(error, answer_to(error))
         except Exception as error:  # Whatever a schema raises says nothing of the token.
             return self._refuse(error, FAILURE)
@@ -237,12 +237,10 @@ class _Resource:
         identity = verified_identity()
         if self._settings.require_json and not (request.is_json or request.method in _OF_AVATAR):
             raise MediaTypeError
-        return identity, self._active(load(identity))
-
-    def _active(self, user: Any) -> Any:
+        user = load(identity)
         if self._settings.require_active and not value_of(user, "is_active"):
             raise UserInactiveError
-        return user
+        return identity, user
 
     def _post(self, _identity: object, user: Any) -> Response:
         _, dump = self._steps
@@ -277,8 +275,7 @@ class _Resource:
 
     def _edited(self, user: Any) -> Response:
         """Return the answer of a user that is being edited, in its present state."""
-        profile = self._schema.dump(self._active(user))
-        response = self._response(self._dumps(profile), 200)
+        response = self._response(self._dumps(self._schema.dump(user)), 200)
         response.add_etag()
         return response
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from flask import Flask, Response, request
 from marshmallow import RAISE, Schema, ValidationError, missing
-from sqlalchemy import Column, Integer, Table, UniqueConstraint, bindparam, literal, select
+from sqlalchemy import Column, Integer, Table, UniqueConstraint, bindparam, literal, or_, select
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 from sqlalchemy.sql.visitors import replacement_traverse
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -29,6 +29,7 @@ from .settings import ConfigurationError
 from .signals import send
 
 if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Mapper, Session
 
 _NOT_IN_SESSION = (
@@ -67,7 +68,7 @@ class Editor:
         for name, field in schema.load_fields.items():
             column = query.mapper.columns.get(field.attribute or name)
             field.validators = [*field.validators, self._storable(column)]
-            if column is not None:
+            if isinstance(column, Column):
                 field.allow_none = field.allow_none and bool(column.nullable)
 
     def values(self) -> dict[str, object]:
@@ -163,7 +164,7 @@ class Editor:
         changes = {n: (before[n], after[n]) for n in values if before[n] != after[n]}
         return (render(user) if changes else response), changes
 
-    def _storable(self, column: Column[Any] | None) -> Callable[[object], None]:
+    def _storable(self, column: ColumnElement[Any] | None) -> Callable[[object], None]:
         """Return a validator for what the column can hold, in characters for text."""
         declared = None if column is None else column.type
         length = getattr(declared, "length", None)
@@ -204,8 +205,8 @@ class Editor:
         for table, expressions in _unique(mapper):
             names: set[str] = set()
             same = [expression == valued(expression, names) for expression in expressions]
-            others = [column != valued(column, set()) for column in table.primary_key]
-            found = select(literal(1)).select_from(table).where(*same, *others).limit(1)
+            other = or_(*(column != valued(column, set()) for column in table.primary_key))
+            found = select(literal(1)).select_from(table).where(*same, other).limit(1)
             if names & values.keys() and session.connection(self._query.writing()).scalar(found):
                 taken |= {self._names.get(n, n): [_TAKEN] for n in values if n in names}
         return taken
