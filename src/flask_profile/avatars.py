@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import sys
+from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property
 from io import BytesIO
@@ -20,7 +21,7 @@ from .settings import ConfigurationError, Settings
 try:
     from obstore.exceptions import BaseError
     from obstore.store import LocalStore, from_url
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 except ImportError as error:
     message = (
         "PROFILE_AVATARS needs two more packages:\n\n    pip install flask-profile-api[avatars]"
@@ -102,11 +103,14 @@ def _encoded(data: bytes, size: int) -> bytes:
                 raise PictureError
             opened.draft("RGB", (size, size))  # A JPEG is decoded at a fraction of its size.
             picture: Image.Image = opened
+            mode = "RGBA" if picture.has_transparency_data else "RGB"
             if picture.mode.startswith("I"):  # Sixteen bits, of which convert() would clip half.
                 picture = picture.point(lambda value: value / 256).convert("L")
-            picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+            elif mode == "RGBA" or picture.mode in {"1", "P"}:  # Palettes are not fitted smoothly.
+                picture = picture.convert(mode)
             picture.thumbnail((size, size))
             ImageOps.exif_transpose(picture, in_place=True)
+            picture = _in_srgb(picture, mode).convert(mode)
     except UnidentifiedImageError as error:
         raise FormatError from error
     except Exception as error:  # Pillow raises what it likes for a broken file.
@@ -115,3 +119,14 @@ def _encoded(data: bytes, size: int) -> bytes:
     encoded = BytesIO()
     picture.save(encoded, "WEBP", quality=85)
     return encoded.getvalue()
+
+
+def _in_srgb(picture: Image.Image, mode: str) -> Image.Image:
+    """Return a picture in the colours that are shown where no profile says otherwise."""
+    profile = picture.info.get("icc_profile")
+    if profile:
+        with suppress(ImageCms.PyCMSError, OSError):  # One that is broken, or of another mode.
+            theirs = ImageCms.ImageCmsProfile(BytesIO(profile))
+            ours = ImageCms.createProfile("sRGB")
+            return ImageCms.profileToProfile(picture, theirs, ours, outputMode=mode) or picture
+    return picture
