@@ -90,6 +90,33 @@ def test_the_demo_serves_the_avatars(email, demo):
     with demo["app"].test_client().get(avatar) as picture:
         assert picture.status_code == 200
         assert picture.content_type in {"image/png", "image/jpeg"}
+        assert picture.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_demo_serves_an_avatar_until_it_is_removed(demo):
+    client = demo["app"].test_client()
+    headers = {"Authorization": f"Bearer {sign_in(demo, 'sara@example.com').json['access']}"}
+    picture = (EXAMPLES / "demo/media/avatars/alice.png").read_bytes()
+    avatar = client.put("/api/profile/avatar/", headers=headers, data=picture).json["avatar"]
+    with client.get(avatar) as served:
+        assert served.status_code == 200
+        assert served.content_type == "image/webp"
+        assert served.headers["X-Content-Type-Options"] == "nosniff"
+    assert client.delete("/api/profile/avatar/", headers=headers).status_code == 204
+    assert client.get(avatar).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["none.webp", "../jwt_secret", "%2e%2e/demo.db", "../app.py", ""])
+def test_the_demo_serves_nothing_else_as_media(name, demo):
+    assert demo["app"].test_client().get(f"/media/{name}").status_code == 404
+
+
+def test_the_demo_lets_a_user_edit_their_profile(demo):
+    client = demo["app"].test_client()
+    headers = {"Authorization": f"Bearer {sign_in(demo, 'sara@example.com').json['access']}"}
+    edit = {"first_name": "Sara"}
+    assert client.patch("/api/profile/", headers=headers, json=edit).status_code == 200
+    assert client.get("/api/profile/", headers=headers).json["first_name"] == "Sara"
 
 
 def test_the_demo_keeps_its_secret_to_itself(demo):
@@ -101,7 +128,9 @@ def test_the_demo_prints_requests_to_paste(demo, capsys):
     printed = capsys.readouterr().out
     for title in ("alice_wonder", "john_doe", "no token", "a bad token", "a deleted user"):
         assert f"# {title}, " in printed
-    assert printed.count("curl ") >= 6
+    for method in ("POST", "GET", "PATCH", "PUT", "DELETE"):
+        assert f" -X {method} " in printed
+    assert printed.count("curl ") >= 12
 
 
 def test_the_quickstart_serves_a_profile(tmp_path, monkeypatch):

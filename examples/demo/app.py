@@ -1,18 +1,20 @@
-"""A whole app around the profile blueprint: users, sign-in, avatars, and curl lines to try it.
+"""A whole app around the profile blueprint: users, sign-in, media, and curl lines to try it.
 
 Run ``python examples/demo/app.py``; every demo user has the password ``demo-password``.
 """
 
 import argparse
 import json
+import mimetypes
 import os
 import secrets
+import shlex
 import socket
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from flask import Blueprint, Flask, Response, request, send_from_directory, url_for
+from flask import Blueprint, Flask, Response, current_app, request, send_from_directory, url_for
 from flask.typing import ResponseReturnValue
 from flask_jwt_extended import (
     JWTManager,
@@ -24,6 +26,7 @@ from flask_jwt_extended import (
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import select
 from sqlalchemy.orm import Mapped
+from werkzeug.exceptions import NotFound
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from flask_profile import ProfileBlueprint, ProfileMixin
@@ -33,6 +36,7 @@ HOST = "127.0.0.1"
 PASSWORD = "demo-password"
 # Checked where an email is unknown, so that the time of an answer does not tell.
 DUMMY_HASH = generate_password_hash("nobody")
+mimetypes.add_type("image/webp", ".webp")  # Which Python knows from 3.13 on.
 
 db = SQLAlchemy()
 demo = Blueprint("demo", __name__)
@@ -51,13 +55,16 @@ def create_app(instance_path: str | None = None) -> Flask:
     Path(app.instance_path).mkdir(parents=True, exist_ok=True)
     app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///demo.db"  # In the instance folder.
     app.config["JWT_ACCESS_TOKEN_EXPIRES"] = timedelta(hours=12)
+    app.config["PROFILE_METHODS"] = ["GET", "PATCH", "POST"]
+    app.config["PROFILE_AVATARS"] = True
+    app.config["PROFILE_MEDIA_STORAGE"] = "media"  # In the instance folder too.
     app.config.from_prefixed_env()  # FLASK_JWT_SECRET_KEY, FLASK_PROFILE_URL_PREFIX, …
     if "JWT_SECRET_KEY" not in app.config:
         app.config["JWT_SECRET_KEY"] = kept_secret(Path(app.instance_path, "jwt_secret"))
 
     db.init_app(app)
     JWTManager(app)
-    app.register_blueprint(ProfileBlueprint())  # POST /api/profile/
+    app.register_blueprint(ProfileBlueprint())  # /api/profile/ and /api/profile/avatar/
     app.register_blueprint(demo)
 
     with app.app_context():
@@ -132,27 +139,44 @@ def refresh() -> ResponseReturnValue:
 
 @demo.get("/media/<path:name>")
 def media(name: str) -> Response:
-    """Send a picture; in production that is the web server's job."""
-    return send_from_directory(HERE / "media", name)
+    """Send a picture, uploaded or bundled; in production that is the web server's job."""
+    uploads = Path(current_app.instance_path, current_app.config["PROFILE_MEDIA_STORAGE"])
+    try:
+        response = send_from_directory(uploads, name)
+    except NotFound:
+        response = send_from_directory(HERE / "media", name)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
 
 
 def print_curl_lines(app: Flask, port: int) -> None:
     """Print commands that can be pasted into a shell as they are."""
-    curl = "curl -w '\\n' -X POST -H 'Content-Type: application/json'"
     with app.test_request_context(base_url=f"http://{HOST}:{port}"):
-        profile = f"{curl} {url_for('profile.profile', _external=True)}"
-        sign_in = f"{curl} {url_for('demo.sign_in', _external=True)}"
-        alice, john, inactive, deleted = map(create_access_token, ("42", "1", "2", "404"))
-    bearer = f"{profile} -H 'Authorization: Bearer"
+        profile = url_for("profile.profile", _external=True)
+        sign_in = url_for("demo.sign_in", _external=True)
+        alice, john, inactive, deleted = (
+            f"-H 'Authorization: Bearer {create_access_token(identity)}'"
+            for identity in ("42", "1", "2", "404")
+        )
+    curl = "curl -w '\\n' -X"
+    as_json = "-H 'Content-Type: application/json'"
+    post = f"{curl} POST {as_json} {profile}"
+    edit = f"{curl} PATCH {as_json} {profile} {john}"
+    picture = shlex.quote(f'avatar=@"{HERE}/media/avatars/profile.jpg"')
     credentials = {"email": "alice@example.com", "password": PASSWORD}
     lines = {
-        "alice_wonder, 200": f"{bearer} {alice}'",
-        "john_doe, 200": f"{bearer} {john}'",
-        "no token, 401": profile,
-        "a bad token, 401": f"{bearer} not.a.token'",
-        "an inactive user, 401": f"{bearer} {inactive}'",
-        "a deleted user, 404": f"{bearer} {deleted}'",
-        "sign-in, 200": f"{sign_in} -d '{json.dumps(credentials)}'",
+        "alice_wonder, 200": f"{post} {alice}",
+        "john_doe, 200": f"{post} {john}",
+        "no token, 401": post,
+        "a bad token, 401": f"{post} -H 'Authorization: Bearer not.a.token'",
+        "an inactive user, 401": f"{post} {inactive}",
+        "a deleted user, 404": f"{post} {deleted}",
+        "sign-in, 200": f"{curl} POST {as_json} {sign_in} -d '{json.dumps(credentials)}'",
+        "john_doe by GET, 200": f"{curl} GET {profile} {john}",
+        "another first name, 200": f"""{edit} -d '{{"first_name": "Johnny"}}'""",
+        "a read-only field, 400": f"""{edit} -d '{{"is_staff": true}}'""",
+        "a new avatar, 200": f"{curl} PUT {profile}avatar/ {john} -F {picture}",
+        "no avatar, 204": f"{curl} DELETE {profile}avatar/ {john}",
     }
     print("Try it from another terminal:\n")
     for title, line in lines.items():
