@@ -23,7 +23,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import BinaryIO
 
-from fuzz_app import CONFIGS, fill
+from fuzz_app import CONFIGS, avatar_of_eve, fill, others_than_eve
 from fuzz_requests import BAD_HOST, NOTHING, Case, some
 
 import answers
@@ -47,7 +47,8 @@ def read_answer(file: BinaryIO, method: str) -> Answer | None:
             headers[name] = value
         if status[9:12] == b"100":
             return read_answer(file, method)
-        body = b"" if method == "HEAD" else file.read(int(headers["Content-Length"]))
+        has_body = method != "HEAD" and status[9:12] not in {b"204", b"304"}
+        body = file.read(int(headers["Content-Length"])) if has_body else b""
     except ConnectionError:
         return None
     return int(status[9:12]), headers, body
@@ -64,8 +65,14 @@ def name_of(case: Case, answer: Answer | None) -> str:
         return f"gunicorn {status}"
     if status == 400 and body.startswith(b"<!doctype html>\n<html lang=en>\n<title>400 "):
         return BAD_HOST  # What Flask says of a host before it looks for a route.
-    about = {"method": case.method, "media_type": case.media_type, "profile": case.profile}
-    return answers.name_of(*answer, vary=case.vary, **about)
+    return answers.name_of(
+        *answer,
+        method=case.method,
+        media_type=case.media_type,
+        vary=case.vary,
+        profile=case.profile,
+        allow=case.allow,
+    )
 
 
 def checked(case: Case, file: BinaryIO) -> str:
@@ -124,9 +131,12 @@ def rss_of(workers: set[str]) -> int:
 def main(seed: str) -> None:
     """Serve, warm up, measure, and print how often each answer was given."""
     print(f"Seed {seed}", flush=True)
+    folder = Path(tempfile.mkdtemp())
+    log, media = folder / "gunicorn.log", folder / "media"
+    CONFIGS["open"]["PROFILE_MEDIA_STORAGE"] = str(media)
     os.environ["FUZZ_CONFIGS"] = json.dumps(CONFIGS)
     fill()
-    log = Path(tempfile.mkdtemp()) / "gunicorn.log"
+    others = others_than_eve()
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
     port, bound = listening.getsockname()[1], f"fd://{listening.fileno()}"
     command = [sys.executable, "-m", "gunicorn", "fuzz_app:application()", "--bind", bound]
@@ -159,6 +169,10 @@ def main(seed: str) -> None:
     errors = re.search(r"\[(ERROR|CRITICAL)\]|ERROR in |^Traceback", log.read_text(), re.M)
     assert not errors, f"The log has an error:\n{log.read_text()[errors.start() :][:5_000]}"
     assert after <= before * GROWTH, "The workers have grown."
+    assert others_than_eve() == others, "A row has changed that nobody edits."
+    files = {str(path.relative_to(media)) for path in media.rglob("*") if path.is_file()}
+    named = {avatar_of_eve()} - {None}
+    assert files == named, f"There are {files}, and Eve has {named}."
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 from flask import Flask
 from flask_jwt_extended import JWTManager
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, make_url, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.exceptions import NotFound
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -24,8 +24,10 @@ from conftest import JOHN, JOHN_AS_JSON, user_of
 from hostile import HOSTS, KEY
 
 SERVER = make_url("postgresql+psycopg://postgres@127.0.0.1/test")
-DATABASE = SERVER.update_query_dict({"options": "-csearch_path=flask_profile_fuzz"})
+OPTIONS = "-csearch_path=flask_profile_fuzz -csynchronous_commit=off"  # Edits need not be slow.
+DATABASE = SERVER.update_query_dict({"options": OPTIONS})
 HS256 = HOSTS["HS256"]
+MAX_PICTURE, MAX_BODY = 4_000, 30_000
 ANY_SUB = HS256 | {"JWT_VERIFY_SUB": False}
 CONFIGS: dict[str, dict[str, Any]] = {name.replace(" ", "-"): HOSTS[name] for name in HOSTS} | {
     "any-sub": ANY_SUB,
@@ -33,8 +35,17 @@ CONFIGS: dict[str, dict[str, Any]] = {name.replace(" ", "-"): HOSTS[name] for na
     "cookies": HS256 | {"JWT_TOKEN_LOCATION": ["cookies"], "JWT_CSRF_CHECK_FORM": True},
     "query": HS256 | {"JWT_TOKEN_LOCATION": ["query_string"]},
     "json": HS256 | {"JWT_TOKEN_LOCATION": ["json"]},
+    "open": HS256
+    | {
+        "PROFILE_METHODS": ["GET", "PATCH", "POST"],
+        "PROFILE_AVATARS": True,
+        "PROFILE_AVATAR_SIZE": 16,
+        "PROFILE_AVATAR_MAX_BYTES": MAX_PICTURE,
+        "MAX_CONTENT_LENGTH": MAX_BODY,
+    },
 }
 INACTIVE = {"id": 7, "username": "ann", "email": "ann@example.com", "is_active": False}
+EVE = {"id": 4_000_008, "username": "eve", "email": "eve@example.com"}  # Whose row is edited.
 MEMBER_AS_JSON = JOHN_AS_JSON.replace("1", f'"{KEY}"', 1)
 
 
@@ -67,7 +78,7 @@ def application() -> DispatcherMiddleware:
 
 
 def fill() -> None:
-    """Put an active and an inactive user, and a member, into new tables."""
+    """Put active users, an inactive one and a member into new tables."""
     engine = create_engine(SERVER)
     with engine.begin() as connection:
         connection.execute(text("DROP SCHEMA IF EXISTS flask_profile_fuzz CASCADE"))
@@ -76,7 +87,31 @@ def fill() -> None:
     db, user, member, apps = make()
     with apps["/HS256"].app_context():
         db.create_all()
-        db.session.add_all([user(**JOHN), user(**INACTIVE), member(**JOHN | {"id": KEY})])
+        users = [user(**JOHN), user(**INACTIVE), user(**JOHN | EVE | {"avatar": None})]
+        db.session.add_all([*users, member(**JOHN | {"id": KEY})])
         db.session.commit()
         db.session.remove()
         db.engine.dispose()
+
+
+def read(statement: Any) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement."""
+    engine = create_engine(DATABASE)
+    with engine.connect() as connection:
+        rows = [tuple(row) for row in connection.execute(statement)]
+    engine.dispose()
+    return rows
+
+
+def others_than_eve() -> list[tuple[Any, ...]]:
+    """Return all rows that nobody edits."""
+    _, user, member, _ = make()
+    table = user.__table__
+    others = select(table).where(table.c.id != EVE["id"]).order_by(table.c.id)
+    return read(others) + read(select(member.__table__))
+
+
+def avatar_of_eve() -> str | None:
+    """Return the name of the file that Eve's row names."""
+    _, user, _, _ = make()
+    return read(select(user.avatar).filter_by(id=EVE["id"]))[0][0]

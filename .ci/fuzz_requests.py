@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import re
+import struct
+import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from fuzz_app import JOHN_AS_JSON, KEY, MEMBER_AS_JSON
+from fuzz_app import EVE, JOHN_AS_JSON, KEY, MAX_BODY, MAX_PICTURE, MEMBER_AS_JSON
+from PIL import Image
+from werkzeug.http import generate_etag
 
 import answers as a
 from hostile import IDENTITIES, TOKENS, VALID, claims, fits_a_header, signed
@@ -34,8 +39,9 @@ class Case(NamedTuple):
     method: str = "POST"
     media_type: str = ""
     vary: str | None = "Authorization"
-    profile: str = JOHN_AS_JSON
+    profile: str | re.Pattern[str] = JOHN_AS_JSON
     ends: bool = False
+    allow: str = "OPTIONS, POST"
 
     def is_last(self) -> bool:
         """Tell whether nothing may follow it on its connection."""
@@ -296,6 +302,240 @@ def garbage(rng: random.Random) -> Case:
     return Case(data, {NOTHING, BAD, "gunicorn 414"}, ends=True)
 
 
+OF_PROFILE, OF_AVATAR = "GET, HEAD, OPTIONS, PATCH, POST", "DELETE, OPTIONS, PUT"
+EVES = f"Authorization: Bearer {signed(claims(sub=str(EVE['id'])))}"
+SLOTS = {
+    "first_name": a.TEXT,
+    "last_name": a.TEXT,
+    "number_phone": f"(?:null|{a.TEXT})",
+    "avatar": r'(?:null|"/media/avatars/[0-9a-f]{32}\.webp")',
+}
+EVE_AS_JSON = re.escape(json.dumps(json.loads(JOHN_AS_JSON) | EVE | {n: f"<{n}>" for n in SLOTS}))
+for _slot, _pattern in SLOTS.items():
+    EVE_AS_JSON = EVE_AS_JSON.replace(f'"<{_slot}>"', _pattern)
+
+
+def to_open(allowed: set[str], *headers: str, **more: Any) -> Case:
+    """Make a request to the app that opens every method, where Eve is the one who edits."""
+    allow = OF_AVATAR if "/avatar" in more.get("url", "") else OF_PROFILE
+    profile = re.compile(EVE_AS_JSON) if EVES in headers else JOHN_AS_JSON
+    return http(allowed, *headers, app="open", allow=allow, profile=profile, **more)
+
+
+TAG = f'"{generate_etag(JOHN_AS_JSON.encode())}"'
+TAGS = {
+    **dict.fromkeys([TAG, f"W/{TAG}", f'"x", {TAG}', f"{TAG},", "*"], a.NOT_MODIFIED),
+    **dict.fromkeys(["", '"', '"x"', "W/", TAG.upper(), f"{TAG[:-2]}{TAG[-1]}"], a.PROFILE),
+}
+
+
+def a_read(rng: random.Random) -> Case:
+    tag = rng.choice([*TAGS])
+    noise = rng.choice(["Range: bytes=0-1", "If-Range: x", "If-Modified-Since: now", "If-Match: *"])
+    headers, answer = rng.choice(
+        [
+            ([BEARER], a.PROFILE),
+            ([BEARER, noise], a.PROFILE),
+            ([BEARER, f"If-None-Match: {tag}"], TAGS[tag]),
+            ([BEARER, f"If-None-Match: {tag}", noise], TAGS[tag]),
+            ([BEARER, f"If-Match: {rng.choice(['*', TAG])}"], a.PROFILE),
+            ([BEARER, f"If-Match: {rng.choice(['x', f'W/{TAG}'])}"], a.CHANGED),
+            ([f"If-None-Match: {tag}"], a.NO_TOKEN),
+        ]
+    )
+    url = rng.choice(["/api/profile/", "/api/profile", "/api/profile/?x=1"])
+    body = rng.choice([b"", b"", b"{}", rng.randbytes(9)])
+    return to_open({answer}, *headers, method=rng.choice(["GET", "HEAD"]), url=url, body=body)
+
+
+EDITS = {"PATCH": "/api/profile/", "PUT": "/api/profile/avatar/", "DELETE": "/api/profile/avatar/"}
+
+
+def a_token_with_any_method(rng: random.Random) -> Case:
+    token, host, answer = rng.choice([*TOKENS.values()])
+    if host != "HS256" or not fits_a_header(token) or len(token) > 8_000:
+        return a_token_with_any_method(rng)
+    # A token that is good would edit the row of John.
+    method = rng.choice(["GET", "HEAD", *(() if answer == a.PROFILE else EDITS)])
+    url = EDITS.get(method, "/api/profile/")
+    bearer = f"Authorization: Bearer {token}"
+    return to_open({answer}, bearer, JSON, method=method, url=url, body=b'{"first_name": "x"}')
+
+
+def a_method_of_open(rng: random.Random) -> Case:
+    url = rng.choice(
+        ["/api/profile/", "/api/profile", "/api/profile/avatar/", "/api/profile/avatar"]
+    )
+    allow = OF_AVATAR if "avatar" in url else OF_PROFILE
+    methods = ["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", "TRACE", "BREW", "OPTIONS"]
+    method = rng.choice([name for name in methods if name == "OPTIONS" or name not in allow])
+    return to_open({a.OPTIONS if method == "OPTIONS" else a.METHOD}, EVES, method=method, url=url)
+
+
+TEXTS = ["", "x", "Ève 😀", "\u202e", "x" * 200, "é" * 200, "</script>", "'; DROP TABLE user --"]
+WRONG = [None, True, 0, -1.5, 1e300, 2**70, [], ["x"], {}, {"x": "x"}, "\0", "a\0b", "\ud800"]
+NAMES = ["first_name", "last_name"]
+READ_ONLY = [n for n in json.loads(JOHN_AS_JSON) if n not in {*NAMES, "number_phone"}]
+UNKNOWN_NAMES = ["", "password_hash", "__class__", "_id", "First_Name", "metadata", "x" * 999, "\0"]
+NO_OBJECT = [
+    *(b"", b" ", b"{", b"}", b"[]", b"1", b"null", b'"x"', b"{}{}", b"{'first_name': 'x'}"),
+    *(b'{"first_name": "a", "first_name": "b"}', b'{"first_name": {"a": 1, "a": 1}}'),
+    *(b'{"first_name": NaN}', b'{"first_name": -Infinity}', b'{"first_name": "\n"}'),
+    *(b'{"first_name": "x",}', b'{"first_name": "\xff"}', b'{"first_name": "\xed\xa0\x80"}'),
+    *(b"\xef\xbb\xbf{}", "{}".encode("utf-16"), b"[" * 20_000, b'{"a":' * 5_000),
+    b'{"first_name": ' + b"9" * 5_000 + b"}",
+]
+
+
+def a_patch_body(rng: random.Random) -> tuple[bytes, set[str]]:
+    name, text = rng.choice(NAMES), rng.choice(TEXTS)
+    phone = rng.choice([None, "", "1" * 10, "é" * 10])
+    made = json.dumps({name: text}, ensure_ascii=rng.random() < 0.5).encode()
+    good: Any = rng.choice([{}, {name: text}, {"number_phone": phone, name: text}])
+    bad: Any = rng.choice(
+        [
+            {name: rng.choice(WRONG)},
+            {name: "x" * rng.choice([201, 9_000])},
+            {"number_phone": "1" * 11},
+            {"number_phone": rng.choice(WRONG[1:])},
+            {rng.choice(READ_ONLY): rng.choice([*WRONG, *TEXTS])},
+            {rng.choice(UNKNOWN_NAMES): rng.choice([*WRONG, *TEXTS])},
+            dict.fromkeys(map(str, range(500)), "x"),
+            {rng.choice(READ_ONLY): None, rng.choice(UNKNOWN_NAMES): None},
+        ]
+    )
+    some: Any = some_json(rng)
+    of_some = a.UNREADABLE if not isinstance(some, dict) else a.INVALID if some else a.EDITED
+    return rng.choice(
+        [
+            (json.dumps(good).encode(), {a.EDITED}),
+            (made, {a.EDITED}),
+            (json.dumps(good | bad).encode(), {a.INVALID}),
+            (json.dumps(bad).encode(), {a.INVALID}),
+            (json.dumps(some).encode(), {of_some}),
+            (rng.choice(NO_OBJECT), {a.UNREADABLE}),
+            (mutated(rng, made), {a.EDITED, a.INVALID, a.UNREADABLE}),
+            (b" " * (MAX_BODY - len(made)) + made, {a.EDITED}),
+            (b" " * (MAX_BODY + 1 - len(made)) + made, {a.TOO_LARGE}),
+        ]
+    )
+
+
+def framed(
+    rng: random.Random, allowed: set[str], broken: str, *headers: str, body: bytes, **more: Any
+) -> Case:
+    """Make an edit of Eve's: on a condition, in chunks, or with a body that breaks off."""
+    if rng.random() < 0.2:
+        condition, holds = rng.choice(
+            [("*", True), ('"x"', False), (f"W/{TAG}", False), ("", False), ('"', False)]
+        )
+        headers = (*headers, f"If-Match: {condition}")
+        if not holds:
+            allowed = {a.CHANGED if name in {a.EDITED, a.REMOVED} else name for name in allowed}
+    how, more["ends"] = rng.random(), len(body) > 60_000  # Which gunicorn does not read to its end.
+    if body and how < 0.1:  # What has come may be whole as it is: Werkzeug does not miss the rest.
+        declared, limit = len(body) + 9, MAX_BODY if more["method"] == "PATCH" else MAX_PICTURE
+        allowed = {*allowed, broken} | ({a.TOO_LARGE} if declared > limit else set())
+        case = to_open(allowed, EVES, *headers, f"Content-Length: {declared}", **more)
+        return case._replace(data=case.data + body, ends=True)
+    if how < 0.2:
+        return to_open(allowed, EVES, *headers, CHUNKED, body=chunked(body), **more)
+    return to_open(allowed, EVES, *headers, body=body, **more)
+
+
+MERGE_PATCHES = ["application/json", "Application/JSON ; charset=x", "application/merge-patch+json"]
+NO_PATCHES = ["", "json", "text/json", "application/x+json", "application/json-patch+json", "{0}"]
+
+
+def a_patch(rng: random.Random) -> Case:
+    body, allowed = a_patch_body(rng)
+    media_type = rng.choice(MERGE_PATCHES)
+    if rng.random() < 0.1:
+        media_type = rng.choice(NO_PATCHES)
+        allowed = {a.MEDIA_TYPE}
+    header, more = f"Content-Type: {media_type}", {"media_type": media_type}
+    url = rng.choice(["/api/profile/", "/api/profile"])
+    return framed(rng, allowed, a.UNREADABLE, header, body=body, method="PATCH", url=url, **more)
+
+
+def encoded(format_: str, mode: str, size: tuple[int, int]) -> bytes:
+    file = io.BytesIO()
+    Image.new(mode, size).save(file, format_)
+    return file.getvalue()
+
+
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+SIZES = [(1, 1), (3, 40), (24, 24)]
+OF_FORMATS = [("PNG", "RGBA"), ("PNG", "1"), ("PNG", "P"), ("PNG", "I;16"), ("JPEG", "RGB")]
+OF_FORMATS += [("JPEG", "CMYK"), ("JPEG", "L"), ("WEBP", "RGBA"), ("GIF", "P"), ("GIF", "L")]
+PICTURES = [encoded(format_, mode, size) for format_, mode in OF_FORMATS for size in SIZES]
+BOMBS = [
+    b"\x89PNG\r\n\x1a\n"
+    + png_chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 6, 0, 0, 0))
+    + png_chunk(b"IDAT", zlib.compress(b""))
+    for side in (6_400, 50_000)
+]
+NO_PICTURES = [
+    encoded("BMP", "RGB", (2, 2)),
+    encoded("TIFF", "RGB", (2, 2)),
+    b"<svg/>",
+    b"%PDF-1.7",
+]
+NO_PICTURES += [b"PK\3\4", b"<html><script>", b"\0", b"x" * 3_000, b"%!PS-Adobe-3.0 EPSF-3.0\n"]
+PART_OF = b'--x\r\nContent-Disposition: form-data; name="%s"; filename="../x.html"\r\n\r\n%s\r\n'
+END_OF_PARTS = b"--x--\r\n"
+
+
+def a_picture(rng: random.Random) -> tuple[bytes, set[str]]:
+    good = rng.choice(PICTURES)
+    return rng.choice(
+        [
+            (good, {a.EDITED}),
+            (good + b"<script>alert(1)</script>", {a.EDITED}),
+            (good + bytes(MAX_PICTURE - len(good)), {a.EDITED}),
+            (good + bytes(MAX_PICTURE + 1 - len(good)), {a.TOO_LARGE}),
+            (good[: rng.randrange(len(good))], {a.EDITED, a.PICTURE, a.FORMAT}),
+            (mutated(rng, good), {a.EDITED, a.PICTURE, a.FORMAT}),
+            (rng.choice(BOMBS), {a.PICTURE}),
+            (rng.choice(NO_PICTURES), {a.FORMAT}),
+            (rng.randbytes(rng.randrange(1, 99)), {a.FORMAT}),
+        ]
+    )
+
+
+def an_avatar(rng: random.Random) -> Case:
+    picture, allowed = a_picture(rng)
+    media_type = rng.choice(["image/png", "text/html", "application/json", FORM[14:], "x", ""])
+    body = picture
+    if rng.random() < 0.5:
+        media_type = "multipart/form-data; boundary=x"
+        whole = PART_OF % (b"avatar", picture) + END_OF_PARTS
+        other = PART_OF % (b"other", b"x")
+        body, allowed = rng.choice(
+            [
+                (whole, allowed),
+                (other + whole, allowed),
+                (PART_OF % (b"avatar", picture) + whole, allowed),
+                (other + END_OF_PARTS, {a.FORMAT}),
+                (other * 2_000 + END_OF_PARTS, {a.TOO_LARGE}),
+                (PART_OF % (b"avatar", bytes(MAX_BODY)) + END_OF_PARTS, {a.TOO_LARGE}),
+                (whole[: rng.randrange(len(whole))], {*allowed, a.FORMAT, a.PICTURE}),
+                (mutated(rng, whole), {a.EDITED, a.FORMAT, a.PICTURE, a.TOO_LARGE}),
+            ]
+        )
+    header = f"Content-Type: {media_type}"
+    return framed(rng, allowed, a.PICTURE, header, body=body, method="PUT", url=EDITS["PUT"])
+
+
+def no_avatar(rng: random.Random) -> Case:
+    body = rng.choice([b"", b"", b"{}", rng.randbytes(50)])
+    more = {"method": "DELETE", "url": EDITS["DELETE"]}
+    return framed(rng, {a.REMOVED}, a.REMOVED, JSON, body=body, **more)
+
+
 KINDS: dict[Callable[[random.Random], Case], int] = {
     a_token_of_the_table: 30,
     a_mutated_token: 15,
@@ -310,6 +550,12 @@ KINDS: dict[Callable[[random.Random], Case], int] = {
     raw: 4,
     a_mutated_head: 4,
     garbage: 1,
+    a_read: 8,
+    a_token_with_any_method: 10,
+    a_method_of_open: 2,
+    a_patch: 12,
+    an_avatar: 8,
+    no_avatar: 2,
 }
 
 

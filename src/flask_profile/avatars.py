@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, request
 
-from .editing import read_body
+from .editing import reading, whole_body
 from .errors import FormatError, PictureError, TooLargeError
 from .settings import ConfigurationError, Settings
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 _MAX_PIXELS = 40_000_000  # Of which each may take four bytes while a picture is decoded.
+_MAX_SCANS = 100  # Of a JPEG, which has about ten; each costs as much as a picture.
 _FRAMING = 16 * 1024  # What multipart may put around the file.
 _MULTIPART = "multipart/form-data"
 _OURS = re.compile(r"avatars/[0-9a-f]{32}\.webp")
@@ -61,7 +62,8 @@ class AvatarStore:
             return from_url(self._place)
         # The default would let a client wait for three minutes.
         patience: Any = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
-        options: Any = {"timeout": "10s", "connect_timeout": "5s"}
+        # Whether a server is asked without TLS is said by the endpoint that the host configures.
+        options: Any = {"timeout": "10s", "connect_timeout": "5s", "allow_http": True}
         return from_url(self._place, client_options=options, retry_config=patience)
 
     def store_upload(self) -> str:
@@ -86,10 +88,10 @@ class AvatarStore:
 
     def _uploaded(self) -> bytes:
         if request.mimetype == _MULTIPART:
-            file = read_body(lambda: request.files.get("avatar"), PictureError)
-            data: bytes = file.read() if file else b""
+            file = reading(lambda: request.files.get("avatar"), PictureError)
+            data = file.read() if file else b""
         else:
-            data = read_body(request.get_data, PictureError)
+            data = whole_body(PictureError)
         if len(data) > self._max_bytes:
             raise TooLargeError
         return data
@@ -99,7 +101,8 @@ def _encoded(data: bytes, size: int) -> bytes:
     """Return a picture made of what can be seen of another, upright and fitted into a square."""
     try:
         with Image.open(BytesIO(data), formats=_FORMATS) as opened:
-            if opened.width * opened.height > _MAX_PIXELS:
+            scans = data.count(b"\xff\xda") if opened.format in {"JPEG", "MPO"} else 1
+            if opened.width * opened.height > _MAX_PIXELS or scans > _MAX_SCANS:
                 raise PictureError
             opened.draft("RGB", (size, size))  # A JPEG is decoded at a fraction of its size.
             picture: Image.Image = opened

@@ -25,6 +25,7 @@ from .errors import (
     RefusalError,
     UserInactiveError,
     answer_to,
+    require_match,
 )
 from .queries import ProfileQuery, UserNotFoundError
 from .schemas import MediaUrl, ProfileSchema, attributes_read, dumper, value_of
@@ -250,7 +251,9 @@ class _Resource:
         response = self._post(identity, user)
         response.headers["Cache-Control"] = "private, no-cache"
         response.add_etag()
-        response.make_conditional(request)
+        require_match(response)
+        # Werkzeug would answer If-Match in its own way.
+        response.make_conditional({**request.environ, "HTTP_IF_MATCH": ""})
         return response
 
     def _patch(self, identity: object, user: Any) -> Response:

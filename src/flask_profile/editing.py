@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from math import isfinite
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flask import Flask, Response, request
 from marshmallow import RAISE, Schema, ValidationError, missing
@@ -15,13 +16,13 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from .errors import (
     PATCH_TYPES,
-    ChangedError,
     InvalidError,
     MediaTypeError,
     RefusalError,
     TooLargeError,
     UnacceptableError,
     UnreadableError,
+    require_match,
 )
 from .queries import NOT_STORABLE, ProfileQuery, integer_limit
 from .schemas import value_of
@@ -39,11 +40,25 @@ _NOT_IN_SESSION = (
 _TAKEN = "A user with this value already exists."
 _ATTEMPTS = 3
 
+_T = TypeVar("_T")
+
 Changes = dict[str, tuple[object, object]]
 
 
-def read_body(read: Callable[[], Any], broken: type[RefusalError]) -> Any:
-    """Return what reads the request's body; a server raises what it likes for a broken one."""
+def whole_body(broken: type[RefusalError]) -> bytes:
+    """Return the request's body, or raise TooLargeError or what it is to raise for a broken one."""
+    limit = request.max_content_length
+    if request.content_length is None and limit is not None:
+        # Werkzeug would cut a body of unknown length at its limit, without a word.
+        request.max_content_length = limit + 1
+    body = reading(request.get_data, broken)
+    if limit is not None and len(body) > limit:
+        raise TooLargeError
+    return body
+
+
+def reading(read: Callable[[], _T], broken: type[RefusalError]) -> _T:
+    """Return what is read of the body; a server raises what it likes for a broken one."""
     try:
         return read()
     except RequestEntityTooLarge as error:
@@ -75,9 +90,12 @@ class Editor:
         """Return the attributes that the request's body sets, or raise a RefusalError."""
         if request.mimetype not in PATCH_TYPES:
             raise MediaTypeError
-        patch = read_body(lambda: _loads(request.get_data()), UnreadableError)
+        body = whole_body(UnreadableError)
+        patch = reading(lambda: _loads(body), UnreadableError)
         if not isinstance(patch, dict):
             raise UnreadableError
+        if "json" in self._app.config["JWT_TOKEN_LOCATION"]:
+            patch.pop(self._app.config["JWT_JSON_KEY"], None)  # The token, not a field.
         messages: dict[str, Any] = {
             name: ["Read-only field."] for name in patch if name in self._read_only
         }
@@ -142,10 +160,7 @@ class Editor:
         self, session: Session, user: Any, values: Mapping[str, object], render: Any
     ) -> tuple[Response, Changes]:
         response = render(user)
-        if "If-Match" in request.headers:
-            tags = request.if_match
-            if not (tags.star_tag or tags.is_strong(response.get_etag()[0])):
-                raise ChangedError
+        require_match(response)
         before = {name: value_of(user, name) for name in values}
         for name, value in values.items():
             if value_of(type(user), name) is missing:
@@ -173,12 +188,14 @@ class Editor:
             limit = integer_limit(declared, self._query.dialect)
 
         def validate(value: object) -> None:
-            if isinstance(value, str):
-                if NOT_STORABLE.search(value):
+            for part in _parts(value):
+                if isinstance(part, str) and NOT_STORABLE.search(part):
                     raise ValidationError("Contains a character that cannot be stored.")
-                if length and len(value) > length:
-                    raise ValidationError(f"Longer than maximum length {length}.")
-            elif limit and type(value) is int and not -limit <= value < limit:
+                if isinstance(part, float) and not isfinite(part):
+                    raise ValidationError("Number too large.")
+            if isinstance(value, str) and length and len(value) > length:
+                raise ValidationError(f"Longer than maximum length {length}.")
+            if limit and type(value) is int and not -limit <= value < limit:
                 raise ValidationError("Number is out of range.")
 
         return validate
@@ -221,6 +238,17 @@ def _unique(mapper: Mapper[Any]) -> Iterator[tuple[Table, list[Any]]]:
             for index in table.indexes:
                 if index.unique:
                     yield table, [*index.expressions]
+
+
+def _parts(value: object) -> Iterator[object]:
+    """Yield what a value of JSON is made of, the names in it too."""
+    if isinstance(value, Mapping):
+        value = [*value.items()]
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _parts(part)
+    else:
+        yield value
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import jwt
+from flask import request
 from flask_jwt_extended import exceptions as extended
 from werkzeug.exceptions import MethodNotAllowed
 
 from .queries import UserNotFoundError
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response
 
 
 class UserInactiveError(Exception):
@@ -42,6 +47,15 @@ class UnacceptableError(RefusalError):
 
 class ChangedError(RefusalError):
     """The profile is no longer the one of ``If-Match`` (RFC 9110 section 13.1.1)."""
+
+
+def require_match(response: Response) -> None:
+    """Raise ChangedError where the request's ``If-Match`` does not name the response's ETag."""
+    tags = request.if_match
+    if "If-Match" in request.headers and not (
+        tags.star_tag or tags.is_strong(response.get_etag()[0] or "")
+    ):
+        raise ChangedError
 
 
 class TooLargeError(RefusalError):

@@ -1,0 +1,30 @@
+"""The app that kills.py serves and kills: profiles that are edited, avatars in a directory."""
+
+from __future__ import annotations
+
+import os
+
+from flask import Flask
+from flask_jwt_extended import JWTManager
+from flask_sqlalchemy import SQLAlchemy
+
+from flask_profile import ProfileBlueprint, ProfileMixin
+
+db = SQLAlchemy()
+
+
+class User(ProfileMixin, db.Model):  # type: ignore[name-defined, misc]
+    pass
+
+
+def create_app() -> Flask:
+    app = Flask(__name__)
+    app.config["JWT_SECRET_KEY"] = "a secret of more than thirty-two bytes"
+    app.config["SQLALCHEMY_DATABASE_URI"] = os.environ["DATABASE"]
+    app.config["PROFILE_METHODS"] = ["PATCH"]
+    app.config["PROFILE_AVATARS"] = True
+    app.config["PROFILE_MEDIA_STORAGE"] = os.environ["MEDIA"]
+    db.init_app(app)
+    JWTManager(app)
+    app.register_blueprint(ProfileBlueprint())
+    return app
