@@ -5,6 +5,7 @@ import json
 import logging
 import re
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import threading
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import orjson
 import pytest
@@ -35,6 +36,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
+    Enum,
     ForeignKey,
     Index,
     Integer,
@@ -972,20 +974,38 @@ class TestConcurrency:
 
 
 class TestSession:
-    @pytest.mark.parametrize("moment", ["after_flush", "before_commit"])
+    @pytest.mark.parametrize("moment", ["commit", "after_flush", "before_commit"])
     def test_a_database_that_fails_at_the_end_has_changed_nothing(self, moment, editable, caplog):
         made, sent = editable(), []
 
         def fail(*_):
             raise OSError("the disk is full")
 
-        event.listen(made.db.session, moment, fail)
+        with made.app.app_context():
+            target = made.db.engine if moment == "commit" else made.db.session
+        event.listen(target, moment, fail)
         with profile_updated.connected_to(lambda *_, **values: sent.append(values)):
             assert refused(patch(made, {"first_name": "Jack"})) == (500, FAILED)
-        event.remove(made.db.session, moment, fail)
+        event.remove(target, moment, fail)
         assert [record.exc_info[0] for record in caplog.records] == [OSError]
         assert sent == []
         assert made.post().get_data(as_text=True) == JOHN_AS_JSON
+
+    def test_a_commit_that_sqlite_refuses_leaves_no_lock(self, editable):
+        made = editable(
+            SQLALCHEMY_DATABASE_URI="sqlite:///locked.db",
+            SQLALCHEMY_ENGINE_OPTIONS={"connect_args": {"timeout": 0}},
+        )
+        with made.app.app_context():
+            path = made.db.engine.url.database
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as other:
+            other.execute("BEGIN")
+            # Whoever reads keeps others from COMMIT.
+            other.execute("SELECT * FROM user").fetchall()
+            assert refused(patch(made, {"first_name": "Jack"})) == (500, FAILED)
+            other.execute("COMMIT")
+            other.execute("UPDATE user SET last_name = 'Roe'")
+        assert made.post().json == PROFILE | {"last_name": "Roe"}
 
     def test_a_session_that_reads_from_a_replica_edits_the_writer(self, host, room):
         class Routing(Session):
@@ -1247,3 +1267,21 @@ def test_a_profile_that_has_changed_is_not_read_with_its_old_tag(editable):
             headers = {**made.bearer(), "If-Match": sent}
             answer = made.client.open("/api/profile/", method=method, headers=headers)
             assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("column", "wrong"), [(Enum("a", "b", name="kind"), "c"), (Uuid(), "no uuid")]
+)
+def test_what_the_type_of_a_column_does_not_take_is_refused(column, wrong, editable):
+    def typed(db):
+        class User(ProfileMixin, db.Model):
+            kind = mapped_column(column)
+
+        return User
+
+    class Lax(ProfileSchema):
+        kind = fields.String(allow_none=True)
+
+    made = editable(model=typed, PROFILE_SCHEMA=Lax)
+    answer = patch(made, {"kind": wrong})
+    assert (answer.status_code, list(answer.json)) == (400, ["detail"])

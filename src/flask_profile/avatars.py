@@ -58,8 +58,10 @@ class AvatarStore:
     def _store(self) -> ObjectStore:
         if "://" not in self._place:
             return LocalStore(Path(self._app.instance_path, self._place), mkdir=True)
-        if self._place.startswith(("file:", "memory:")):
+        if self._place.startswith("memory:"):
             return from_url(self._place)
+        if self._place.startswith("file:"):
+            return from_url(self._place, mkdir=True)
         # The default would let a client wait for three minutes.
         patience: Any = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
         # Whether a server is asked without TLS is said by the endpoint that the host configures.
@@ -89,7 +91,7 @@ class AvatarStore:
     def _uploaded(self) -> bytes:
         if request.mimetype == _MULTIPART:
             file = reading(lambda: request.files.get("avatar"), PictureError)
-            data = file.read() if file else b""
+            data = b"" if file is None else file.read()
         else:
             data = whole_body(PictureError)
         if len(data) > self._max_bytes:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flask import Flask, Response, request
 from marshmallow import RAISE, Schema, ValidationError, missing
-from sqlalchemy import Column, Integer, Table, UniqueConstraint, bindparam, literal, or_, select
-from sqlalchemy.exc import DataError, IntegrityError, OperationalError
+from sqlalchemy import Column, Integer, UniqueConstraint, bindparam, literal, or_, select
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, StatementError
 from sqlalchemy.sql.visitors import replacement_traverse
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -30,7 +30,7 @@ from .settings import ConfigurationError
 from .signals import send
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Table
     from sqlalchemy.orm import Mapper, Session
 
 _NOT_IN_SESSION = (
@@ -39,6 +39,7 @@ _NOT_IN_SESSION = (
 )
 _TAKEN = "A user with this value already exists."
 _ATTEMPTS = 3
+_OF_VALUES = {(1292,), (4025,)}  # MariaDB's, a wrong value and a CHECK; to PyMySQL operational.
 
 _T = TypeVar("_T")
 
@@ -129,7 +130,11 @@ class Editor:
             session.rollback()
             undo()
             raise
-        session.commit()
+        try:
+            session.commit()
+        except Exception:
+            session.rollback()  # Or the connection would go back with what was not committed.
+            raise
         if changes:
             send(self._app, identity, changes)
         return response, changes
@@ -147,21 +152,23 @@ class Editor:
                 if is_entity and entity is not user:
                     raise ConfigurationError(_NOT_IN_SESSION)
                 return self._applied(session, entity, values, render)
-            except OperationalError:  # A deadlock, a lock that was not got, a dead connection, …
+            except StatementError as error:
                 session.rollback()
-                if not attempts:
+                if isinstance(error, IntegrityError):
+                    messages = self._taken(session, key, values)
+                    raise (InvalidError(messages) if messages else UnacceptableError()) from error
+                if _refuses_values(error):
+                    raise UnacceptableError from error
+                if not (attempts and isinstance(error, OperationalError)):
                     raise
-            except (DataError, IntegrityError) as error:
-                session.rollback()
-                messages = self._taken(session, key, values)
-                raise (InvalidError(messages) if messages else UnacceptableError()) from error
+                # Else a deadlock, a lock that was not got or a connection that died: once more.
 
     def _applied(
         self, session: Session, user: Any, values: Mapping[str, object], render: Any
     ) -> tuple[Response, Changes]:
         response = render(user)
         require_match(response)
-        before = {name: value_of(user, name) for name in values}
+        before = {name: value_of(user, name) for name in values}  # Missing where none may be read.
         for name, value in values.items():
             if value_of(type(user), name) is missing:
                 model, schema = type(user).__name__, type(self._schema).__name__
@@ -176,7 +183,11 @@ class Editor:
         # What the database has made of the values is what the next request will read.
         user = self._query.locked(session, value_of(user, self._query.key))
         after = {name: value_of(user, name) for name in values}
-        changes = {n: (before[n], after[n]) for n in values if before[n] != after[n]}
+        changes: Changes = {
+            n: (None, None) if before[n] is missing else (before[n], after[n])
+            for n in values
+            if before[n] is missing or before[n] != after[n]
+        }
         return (render(user) if changes else response), changes
 
     def _storable(self, column: ColumnElement[Any] | None) -> Callable[[object], None]:
@@ -229,15 +240,20 @@ class Editor:
         return taken
 
 
+def _refuses_values(error: StatementError) -> bool:
+    """Tell whether the database, or the type of a column, does not take a value."""
+    of_mariadb = getattr(error.orig, "args", ())[:1] in _OF_VALUES
+    return of_mariadb or isinstance(error, DataError) or not isinstance(error, DBAPIError)
+
+
 def _unique(mapper: Mapper[Any]) -> Iterator[tuple[Table, list[Any]]]:
-    for table in mapper.tables:
-        if isinstance(table, Table):
-            for constraint in table.constraints:
-                if isinstance(constraint, UniqueConstraint):
-                    yield table, [*constraint.columns]
-            for index in table.indexes:
-                if index.unique:
-                    yield table, [*index.expressions]
+    for table in cast("list[Table]", mapper.tables):
+        for constraint in table.constraints:
+            if isinstance(constraint, UniqueConstraint):
+                yield table, [*constraint.columns]
+        for index in table.indexes:
+            if index.unique:
+                yield table, [*index.expressions]
 
 
 def _parts(value: object) -> Iterator[object]:

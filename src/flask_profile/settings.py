@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
+from math import inf
 from os import PathLike, fspath
 from typing import Any, TypeVar
 
@@ -42,10 +43,13 @@ def _boolean(value: Any) -> bool:
     return value
 
 
-def _positive(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(value)
-    return value
+def _number(most: float) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+            raise ValueError(value)
+        return value
+
+    return parse
 
 
 def _storage(value: str | PathLike[str]) -> str:
@@ -117,8 +121,10 @@ class Settings:
         "api", _text(r"[ !#-\[\]-~]+"), "printable ASCII text without quotes and backslashes"
     )
     avatars: bool = _setting(False, _boolean, "true or false")
-    avatar_size: int = _setting(512, _positive, "a number of pixels, such as 512")
-    avatar_max_bytes: int = _setting(5 * 1024**2, _positive, "a number of bytes, such as 5242880")
+    avatar_size: int = _setting(512, _number(16383), "a number of pixels, at most 16383")
+    avatar_max_bytes: int = _setting(
+        5 * 1024**2, _number(inf), "a number of bytes, such as 5242880"
+    )
     media_storage: str | None = _setting(
         None, _storage, 'a directory, or a URL such as "s3://bucket/prefix" or "memory://"'
     )
