@@ -36,7 +36,6 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
-    Enum,
     ForeignKey,
     Index,
     Integer,
@@ -1269,19 +1268,16 @@ def test_a_profile_that_has_changed_is_not_read_with_its_old_tag(editable):
             assert answer.status_code == status
 
 
-@pytest.mark.parametrize(
-    ("column", "wrong"), [(Enum("a", "b", name="kind"), "c"), (Uuid(), "no uuid")]
-)
-def test_what_the_type_of_a_column_does_not_take_is_refused(column, wrong, editable):
+def test_what_the_type_of_a_column_does_not_take_is_refused(editable):
     def typed(db):
         class User(ProfileMixin, db.Model):
-            kind = mapped_column(column)
+            kind: Mapped[uuid.UUID | None]
 
         return User
 
     class Lax(ProfileSchema):
-        kind = fields.String(allow_none=True)
+        kind = fields.String()
 
     made = editable(model=typed, PROFILE_SCHEMA=Lax)
-    answer = patch(made, {"kind": wrong})
+    answer = patch(made, {"kind": "no uuid"})
     assert (answer.status_code, list(answer.json)) == (400, ["detail"])
