@@ -15,15 +15,14 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from sqlalchemy import URL, create_engine, event, make_url, text
+from databases import empty_schema
+from sqlalchemy import URL, event, make_url
 from wsgi import ask_wsgi
 
 ROUNDS, REQUESTS, RATIO = 15, 100, 1.1
@@ -62,19 +61,6 @@ def ask(contender: Any, bearer: str) -> int:
     if status != 200:
         sys.exit(f"{contender.__name__} answers {status}: {body!r}")
     return took
-
-
-@contextmanager
-def empty_schema(database: str) -> Iterator[URL]:
-    """Give the URL of a schema that is dropped in the end."""
-    engine = create_engine(database, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text("DROP SCHEMA IF EXISTS flask_profile_guard CASCADE"))
-        connection.execute(text("CREATE SCHEMA flask_profile_guard"))
-        try:
-            yield engine.url.update_query_dict({"options": "-csearch_path=flask_profile_guard"})
-        finally:
-            connection.execute(text("DROP SCHEMA flask_profile_guard CASCADE"))
 
 
 def check(url: URL) -> None:
@@ -120,7 +106,7 @@ def check(url: URL) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:]:
-        with empty_schema(sys.argv[1]) as schema:
+        with empty_schema(sys.argv[1], "flask_profile_guard") as schema:
             check(schema)
     else:
         with tempfile.TemporaryDirectory() as folder:

@@ -24,17 +24,18 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from databases import empty_schema
 from flask_jwt_extended import create_access_token
 from kills_host import User, create_app, db
 from PIL import Image
 from processes import children_of, free_port, listens, wait_until
-from sqlalchemy import create_engine, make_url, select, text
+from sqlalchemy import make_url, select
 
 HERE = Path(__file__).parent
 CLIENTS, USERS_OF_EACH = 4, 3
@@ -261,21 +262,6 @@ def picture(colour: tuple[int, int, int]) -> bytes:
     return encoded.getvalue()
 
 
-@contextmanager
-def empty_schema(database: str) -> Iterator[str]:
-    """Give the URL of a schema that is dropped in the end."""
-    engine = create_engine(database, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text("DROP SCHEMA IF EXISTS flask_profile_kills CASCADE"))
-        connection.execute(text("CREATE SCHEMA flask_profile_kills"))
-        try:
-            url = engine.url.update_query_dict({"options": "-csearch_path=flask_profile_kills"})
-            yield url.render_as_string(hide_password=False)
-        finally:
-            connection.execute(text("DROP SCHEMA flask_profile_kills CASCADE"))
-    engine.dispose()
-
-
 def check(run: Run, changes: int, kills: int, seed: str) -> str:
     """Change and kill, check what is left, and return the line of the table."""
     started = time.monotonic()
@@ -331,7 +317,8 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         database = f"sqlite:///{folder}/users.db"
         if options.database:
-            database = stack.enter_context(empty_schema(options.database))
+            url = stack.enter_context(empty_schema(options.database, "flask_profile_kills"))
+            database = url.render_as_string(hide_password=False)
         run = Run(folder, database, options.changes)
         stack.callback(run.dispose)
         stack.callback(run.stop)
