@@ -48,6 +48,18 @@ def user_of(db: SQLAlchemy) -> type[Any]:
     return User
 
 
+def keyed(type_: Any) -> Callable[[SQLAlchemy], type[Any]]:
+    """Return what makes a model whose key is of a type."""
+
+    def model(db: SQLAlchemy) -> type[Any]:
+        class User(ProfileMixin, db.Model):  # type: ignore[name-defined]
+            id = mapped_column(type_, primary_key=True)
+
+        return User
+
+    return model
+
+
 class Host:
     """A host app with its database and its model."""
 

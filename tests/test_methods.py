@@ -11,10 +11,9 @@ import io
 import pytest
 from PIL import Image
 from sqlalchemy import Integer, String, Uuid, select
-from sqlalchemy.orm import mapped_column
 
 from answers import PROFILE
-from flask_profile import ProfileMixin
+from conftest import keyed
 from hostile import HOSTS, IDENTITIES, KEY, TOKENS, fits_a_header
 
 
@@ -116,16 +115,6 @@ def test_a_token_that_post_accepts_is_accepted_by_every_method(kind, open_host):
             assert (response.status_code, response.data, response.headers["ETag"]) == (
                 (200, body, patched.headers["ETag"])
             ), (case, method)
-
-
-def keyed(type_):
-    def model(db):
-        class Member(ProfileMixin, db.Model):
-            id = mapped_column(type_, primary_key=True)
-
-        return Member
-
-    return model
 
 
 KEYS = {

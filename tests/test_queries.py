@@ -39,7 +39,7 @@ from sqlalchemy.pool import QueuePool
 from sqlalchemy.types import Integer, UserDefinedType
 
 from answers import NOT_FOUND
-from conftest import JOHN_AS_JSON, user_of
+from conftest import JOHN_AS_JSON, keyed, user_of
 from flask_profile import ConfigurationError, ProfileMixin, ProfileSchema
 from flask_profile.queries import UserNotFoundError, identity_parser
 from hostile import IDENTITIES, JSON_VALUES, KEY
@@ -70,16 +70,6 @@ class Badge(TypeDecorator):
 
     def process_result_value(self, value, dialect):
         return f"A{value - 100}"
-
-
-def keyed(type_, python=object):
-    def model(db):
-        class User(ProfileMixin, db.Model):
-            id = mapped_column(type_, primary_key=True)
-
-        return User
-
-    return model
 
 
 KEYS = {
