@@ -89,11 +89,10 @@ class AvatarStore:
         request.max_content_length = min(limit for limit in limits if limit is not None)
 
     def _uploaded(self) -> bytes:
-        if request.mimetype == _MULTIPART:
-            file = reading(lambda: request.files.get("avatar"), PictureError)
-            data = b"" if file is None else file.read()
-        else:
-            data = whole_body(PictureError)
+        if request.mimetype != _MULTIPART:
+            return whole_body(PictureError)
+        file = reading(lambda: request.files.get("avatar"), PictureError)
+        data = b"" if file is None else file.read()
         if len(data) > self._max_bytes:
             raise TooLargeError
         return data

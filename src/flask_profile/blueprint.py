@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from .avatars import AvatarStore
     from .editing import Editor
 
-_OF_AVATAR = {"PUT", "DELETE"}
-
 # Stands for the configured prefix until an app is known, in a host's blueprint too.
 _PREFIX = "/{PROFILE_URL_PREFIX}"
 
@@ -236,7 +234,9 @@ class _Resource:
 
     def _user(self, load: Callable[[object], Any]) -> tuple[object, Any]:
         identity = verified_identity()
-        if self._settings.require_json and not (request.is_json or request.method in _OF_AVATAR):
+        if self._settings.require_json and not (
+            request.is_json or request.method in self.views["avatar"]
+        ):
             raise MediaTypeError
         user = load(identity)
         if self._settings.require_active and not value_of(user, "is_active"):

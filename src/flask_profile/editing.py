@@ -229,13 +229,14 @@ class Editor:
 
             return cast("Any", replacement_traverse)(expression, {}, replace)
 
+        connection = session.connection(self._query.writing(session))
         taken: dict[str, list[str]] = {}
         for table, expressions in _unique(mapper):
             names: set[str] = set()
             same = [expression == valued(expression, names) for expression in expressions]
             other = or_(*(column != valued(column, set()) for column in table.primary_key))
             found = select(literal(1)).select_from(table).where(*same, other).limit(1)
-            if names & values.keys() and session.connection(self._query.writing()).scalar(found):
+            if names & values.keys() and connection.scalar(found):
                 taken |= {self._names.get(n, n): [_TAKEN] for n in values if n in names}
         return taken
 

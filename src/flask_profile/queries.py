@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from flask_sqlalchemy.session import Session as FlaskSession
@@ -52,19 +53,31 @@ class ProfileQuery:
         tree.setdefault(self.key, {})
         of_columns = not functions and {*tree} <= {*self.mapper.column_attrs.keys()}
         self.columns = [*tree] if of_columns else []
-        statement: Any = select(*(getattr(model, name).label(name) for name in self.columns))
         if not of_columns:
             add_mentioned(tree, functions, model)
-        entity: Any = select(model).options(*_loading(self.mapper, tree))
+        self._tree = tree
         key = getattr(model, self.key)
-        named = key == bindparam("identity", type_=key.type)
-        self._statement = (statement if of_columns else entity).where(named)
-        self._locking = entity.where(named).with_for_update(of=model)
+        self._is_named = key == bindparam("identity", type_=key.type)
+        columns: Any = select(*(getattr(model, name).label(name) for name in self.columns))
+        self._statement = columns.where(self._is_named) if of_columns else self._entity
         self.dialect = self._bind(self._present()).dialect
         self._parse = identity_parser(key.type, self.dialect)
+
+    @cached_property
+    def _entity(self) -> Any:
+        options = _loading(self.mapper, self._tree)
+        return select(self.mapper.class_).options(*options).where(self._is_named)
+
+    @cached_property
+    def _locking(self) -> Any:
+        return self._entity.with_for_update(of=self.mapper.class_)
+
+    @cached_property
+    def _nothing(self) -> Any:
+        """An UPDATE of no row: where it goes is where a change of a user will."""
         table: Any = self.mapper.local_table
         column = self.mapper.primary_key[0].name
-        self._nothing = update(table).where(false()).values({column: table.c[column]})
+        return update(table).where(false()).values({column: table.c[column]})
 
     def load(self, identity: object) -> Any:
         """Return the user, as a mapping of columns or as an entity, or raise UserNotFoundError."""
@@ -75,7 +88,7 @@ class ProfileQuery:
 
         Raises UserNotFoundError. It is read where it will be written, not from a replica.
         """
-        arguments = self.writing()
+        arguments = self.writing(session)
         if self.dialect.name == "sqlite":  # It has no FOR UPDATE; to write takes its one lock.
             session.execute(self._nothing, bind_arguments=arguments)
         rows = session.execute(
@@ -86,9 +99,9 @@ class ProfileQuery:
         )
         return self._named(str(key), rows.unique().scalars().one_or_none())
 
-    def writing(self) -> dict[str, Any]:
+    def writing(self, session: Session) -> dict[str, Any]:
         """Return the bind arguments of what has to see, or to lock, what will be written."""
-        return {"bind": self._session().get_bind(mapper=self.mapper, clause=self._nothing)}
+        return {"bind": session.get_bind(mapper=self.mapper, clause=self._nothing)}
 
     def _named(self, identity: object, user: Any) -> Any:
         key = value_of(user, self.key)
