@@ -22,12 +22,13 @@ class Name(Schema):
     username = fields.String()
 
 
-def test_five_names_are_public():
+def test_six_names_are_public():
     assert sorted(flask_profile.__all__) == [
         "ConfigurationError",
         "ProfileBlueprint",
         "ProfileMixin",
         "ProfileSchema",
+        "openapi_spec",
         "profile_updated",
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from .blueprint import ProfileBlueprint
@@ -10,6 +11,7 @@ from .schemas import ProfileSchema
 from .settings import ConfigurationError
 
 if TYPE_CHECKING:
+    from .openapi import openapi_spec
     from .signals import profile_updated
 
 __all__ = [
@@ -17,13 +19,15 @@ __all__ = [
     "ProfileBlueprint",
     "ProfileMixin",
     "ProfileSchema",
+    "openapi_spec",
     "profile_updated",
 ]
 
+# The names of the parts that are opt-in: imported where they are used.
+_OPT_IN = {"openapi_spec": "openapi", "profile_updated": "signals"}
+
 
 def __getattr__(name: str) -> object:
-    if name == "profile_updated":  # Of the part that is opt-in: imported where it is used.
-        from .signals import profile_updated
-
-        return profile_updated
+    if name in _OPT_IN:
+        return getattr(import_module(f".{_OPT_IN[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 # Stands for the configured prefix until an app is known, in a host's blueprint too.
 _PREFIX = "/{PROFILE_URL_PREFIX}"
+_RESOURCE = "flask_profile_resource"
 
 
 class ProfileBlueprint(Blueprint):
@@ -78,8 +79,11 @@ class ProfileBlueprint(Blueprint):
     def _mount(self, state: BlueprintSetupState) -> None:
         app = cast("Flask", state.app)
         settings = Settings.read(app.config, user_model=self._user_model, schema=self._schema)
-        resource = _Resource(app, settings)
+        resource = Resource(app, settings)
 
+        from .cli import profile
+
+        app.cli.commands.setdefault(state.options.get("cli_group", "profile"), profile)
         prefix = _PREFIX if state.url_prefix is None else state.url_prefix
         state.url_prefix = prefix.replace(_PREFIX, settings.url_prefix)
         _route(state, "/", "profile", resource)
@@ -90,12 +94,13 @@ class ProfileBlueprint(Blueprint):
             _route(state, "/avatar/", "avatar", resource)
 
 
-def _route(state: BlueprintSetupState, path: str, name: str, resource: _Resource) -> None:
+def _route(state: BlueprintSetupState, path: str, name: str, resource: Resource) -> None:
     views = resource.views[name]
 
     def answer(**_url_values: object) -> Response:
         return resource.answer(views)
 
+    setattr(answer, _RESOURCE, resource)  # A decorator of the host's, made by wraps, has it too.
     state.add_url_rule(
         path,
         name,
@@ -107,6 +112,14 @@ def _route(state: BlueprintSetupState, path: str, name: str, resource: _Resource
     endpoint = f"{state.name_prefix}.{state.name}.{name}".lstrip(".")
     for rule in state.app.url_map.iter_rules(endpoint):
         rule.methods = _Methods(rule)
+
+
+def mounted(app: Flask) -> Iterator[tuple[Rule, Resource]]:
+    """Yield the routes of all profiles of an app."""
+    for rule in app.url_map.iter_rules():
+        resource = getattr(app.view_functions.get(rule.endpoint), _RESOURCE, None)
+        if resource is not None:
+            yield rule, resource
 
 
 class _Methods(set[str]):
@@ -142,14 +155,14 @@ def _place(rule: Rule) -> tuple[str | None, str | None, str]:
 _View = Callable[[object, Any], "Response"]
 
 
-class _Resource:
+class Resource:
     """A mounted profile: what depends on the app is made once, at its first request."""
 
     avatars: AvatarStore
 
     def __init__(self, app: Flask, settings: Settings) -> None:
         self._app = app
-        self._settings = settings
+        self.settings = settings
         self._checked: set[type] = set()
         reading = {"POST": self._post, "GET": self._get, "HEAD": self._get, "PATCH": self._patch}
         methods = {*settings.methods} | ({"HEAD"} if "GET" in settings.methods else set())
@@ -165,11 +178,12 @@ class _Resource:
         return headers | ({"Vary": ", ".join(read_from)} if read_from else {})
 
     @cached_property
-    def _schema(self) -> Schema:
-        schema = (self._settings.schema or ProfileSchema)()
+    def schema(self) -> Schema:
+        """The schema of this app's profiles."""
+        schema = (self.settings.schema or ProfileSchema)()
         for field in schema.dump_fields.values():
             if isinstance(field, MediaUrl):
-                field.media_url = self._settings.media_url
+                field.media_url = self.settings.media_url
         return schema
 
     @cached_property
@@ -183,11 +197,12 @@ class _Resource:
     def _steps(self) -> tuple[Callable[[object], Any], Callable[[Any], Any]]:
         """What gets the user of an identity (a query, or the host's own loader), what dumps it."""
         if has_user_loader():
-            return self._loaded_by_host, self._schema.dump
-        return self._query.load, dumper(self._schema, self._query.columns)
+            return self._loaded_by_host, self.schema.dump
+        return self.query.load, dumper(self.schema, self.query.columns)
 
     @cached_property
-    def _query(self) -> ProfileQuery:
+    def query(self) -> ProfileQuery:
+        """What reads the users of this app; raises ConfigurationError where it cannot."""
         db = self._app.extensions.get("sqlalchemy")
         if db is None:
             message = (
@@ -195,18 +210,19 @@ class _Resource:
                 "    db.init_app(app)"
             )
             raise ConfigurationError(message)
-        return ProfileQuery(db, self._schema, self._settings)
+        return ProfileQuery(db, self.schema, self.settings)
 
     @cached_property
-    def _editor(self) -> Editor:
+    def editor(self) -> Editor:
+        """What changes the users of this app."""
         from .editing import Editor
 
-        return Editor(self._app, self._query, self._schema)
+        return Editor(self._app, self.query, self.schema)
 
     def _loaded_by_host(self, _identity: object) -> Any:
         user = get_current_user()
         if type(user) not in self._checked:
-            attributes_read(self._schema, user, self._settings)
+            attributes_read(self.schema, user, self.settings)
             self._checked.add(type(user))
         return user
 
@@ -234,12 +250,12 @@ class _Resource:
 
     def _user(self, load: Callable[[object], Any]) -> tuple[object, Any]:
         identity = verified_identity()
-        if self._settings.require_json and not (
+        if self.settings.require_json and not (
             request.is_json or request.method in self.views["avatar"]
         ):
             raise MediaTypeError
         user = load(identity)
-        if self._settings.require_active and not value_of(user, "is_active"):
+        if self.settings.require_active and not value_of(user, "is_active"):
             raise UserInactiveError
         return identity, user
 
@@ -257,7 +273,7 @@ class _Resource:
         return response
 
     def _patch(self, identity: object, user: Any) -> Response:
-        return self._editor.change(identity, user, self._editor.values(), self._edited)[0]
+        return self.editor.change(identity, user, self.editor.values(), self._edited)[0]
 
     def _put_avatar(self, identity: object, user: Any) -> Response:
         name = self.avatars.store_upload()
@@ -271,14 +287,14 @@ class _Resource:
 
     def _set_avatar(self, identity: object, user: Any, name: str | None) -> Response:
         values, undo = {"avatar": name}, partial(self.avatars.remove, name)
-        response, changes = self._editor.change(identity, user, values, self._edited, undo)
+        response, changes = self.editor.change(identity, user, values, self._edited, undo)
         for old, _ in changes.values():  # No row names it any more.
             self.avatars.remove(old)
         return response
 
     def _edited(self, user: Any) -> Response:
         """Return the answer of a user that is being edited, in its present state."""
-        response = self._response(self._dumps(self._schema.dump(user)), 200)
+        response = self._response(self._dumps(self.schema.dump(user)), 200)
         response.add_etag()
         return response
 
@@ -298,7 +314,7 @@ class _Resource:
             body = json.dumps(error.messages, default=str)
         response = self._response(body, answer.status)
         if answer.status == 401:
-            response.headers["WWW-Authenticate"] = answer.challenge(self._settings.realm)
+            response.headers["WWW-Authenticate"] = answer.challenge(self.settings.realm)
         if isinstance(error, MediaTypeError) and request.method == "PATCH":
             response.headers["Accept-Patch"] = ", ".join(PATCH_TYPES)
         if isinstance(error, MethodNotAllowed):

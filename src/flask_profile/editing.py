@@ -68,6 +68,17 @@ def reading(read: Callable[[], _T], broken: type[RefusalError]) -> _T:
         raise broken from error
 
 
+def require_attribute(model: type, name: str, schema: Schema) -> None:
+    """Raise ConfigurationError where a schema loads an attribute that the model lacks."""
+    if value_of(model, name) is missing:
+        message = (
+            f"{type(schema).__name__} loads {name!r}, an attribute that {model.__name__} lacks. "
+            f"Add the column to the model, or in {type(schema).__name__} write:\n\n"
+            f"    {name} = …(dump_only=True)"
+        )
+        raise ConfigurationError(message)
+
+
 class Editor:
     """Changes the rows of users through the host's session, as the schema admits."""
 
@@ -75,12 +86,12 @@ class Editor:
         self._app = app
         self._session: Callable[[], Session] = app.extensions["sqlalchemy"].session
         self._query = query
-        self._schema = schema = type(schema)()  # Of its own, since it is given more validators.
+        self.schema = schema = type(schema)()  # Of its own, since it is given more validators.
         self._names = {f.attribute or n: f.data_key or n for n, f in schema.load_fields.items()}
         written = {*self._names.values()}
         shown = {field.data_key or name for name, field in schema.dump_fields.items()}
         related = {self._names.get(r.key, r.key) for r in query.mapper.relationships}
-        self._read_only = (shown - written) | related
+        self.read_only = (shown - written) | related
         for name, field in schema.load_fields.items():
             column = query.mapper.columns.get(field.attribute or name)
             field.validators = [*field.validators, self._storable(column)]
@@ -98,12 +109,12 @@ class Editor:
         if "json" in self._app.config["JWT_TOKEN_LOCATION"]:
             patch.pop(self._app.config["JWT_JSON_KEY"], None)  # The token, not a field.
         messages: dict[str, Any] = {
-            name: ["Read-only field."] for name in patch if name in self._read_only
+            name: ["Read-only field."] for name in patch if name in self.read_only
         }
         writable = {name: value for name, value in patch.items() if name not in messages}
         values: dict[str, object] = {}
         try:
-            values = cast("Any", self._schema.load(writable, partial=True, unknown=RAISE))
+            values = cast("Any", self.schema.load(writable, partial=True, unknown=RAISE))
         except ValidationError as error:
             messages |= cast("Any", error).normalized_messages()
         if messages:
@@ -170,13 +181,7 @@ class Editor:
         require_match(response)
         before = {name: value_of(user, name) for name in values}  # Missing where none may be read.
         for name, value in values.items():
-            if value_of(type(user), name) is missing:
-                model, schema = type(user).__name__, type(self._schema).__name__
-                message = (
-                    f"{schema} loads {name!r}, an attribute that {model} lacks. Add the column to "
-                    f"the model, or in {schema} write:\n\n    {name} = …(dump_only=True)"
-                )
-                raise ConfigurationError(message)
+            require_attribute(type(user), name, self.schema)
             if before[name] is missing or before[name] != value:
                 setattr(user, name, value)
         session.flush()

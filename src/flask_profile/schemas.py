@@ -23,14 +23,14 @@ _ROOTED_OR_URL = re.compile(r"/|[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 Tree = dict[str, "Tree"]
 
 
-class _Identifier(fields.Field[Any]):
+class Identifier(fields.Field[Any]):
     """A key: an integer stays one, any other (a UUID, …) is sent as its text."""
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> int | str | None:
         return value if value is None or isinstance(value, int) else str(value)
 
 
-class _UtcDateTime(fields.Field["datetime"]):
+class UtcDateTime(fields.Field["datetime"]):
     """RFC 3339 in UTC with a ``Z``, and a fraction only where there is one."""
 
     def _serialize(
@@ -68,15 +68,15 @@ class ProfileSchema(Schema):
     sent as RFC 3339 in UTC.
     """
 
-    id = _Identifier(dump_only=True)
+    id = Identifier(dump_only=True)
     username = fields.String(dump_only=True)
     email = fields.String(dump_only=True)
     first_name = fields.String()
     last_name = fields.String()
     number_phone = fields.String(allow_none=True)
     avatar = MediaUrl(dump_only=True)
-    date_joined = _UtcDateTime(dump_only=True)
-    last_login = _UtcDateTime(dump_only=True)
+    date_joined = UtcDateTime(dump_only=True)
+    last_login = UtcDateTime(dump_only=True)
     is_active = fields.Boolean(dump_only=True)
     is_staff = fields.Boolean(dump_only=True)
     is_superuser = fields.Boolean(dump_only=True)
@@ -160,6 +160,11 @@ def value_of(user: Any, name: str) -> Any:
     return look_up(user, name, missing)
 
 
+def sends_as_declared(schema: Schema) -> bool:
+    """Tell whether an answer is just what the fields make of a user."""
+    return not (_reshaping(schema) or hooks(schema, "post_dump"))
+
+
 def _dumped(schema: Schema) -> list[tuple[list[str], Any]]:
     """Return the fields that are read from attributes, each with the path of its attribute."""
     return [
@@ -183,7 +188,8 @@ def _collect(schema: Schema, tree: Tree, outer: frozenset[object] = frozenset())
             _collect(field.schema, node, outer | {this})
 
 
-def _hooks(schema: Schema, tag: str) -> list[Callable[..., object]]:
+def hooks(schema: Schema, tag: str) -> list[Callable[..., object]]:
+    """Return the methods of a schema that have a tag of marshmallow's, such as ``pre_dump``."""
     return [getattr(schema, hook[0]) for hook in type(schema).resolve_hooks()[tag]]
 
 
@@ -191,12 +197,12 @@ def _reshaping(schema: Schema) -> list[Callable[..., object]]:
     """Return what of the host's may hand the fields something else than the user."""
     names = ("dump", "get_attribute")
     changed = [n for n in names if getattr(type(schema), n) is not getattr(Schema, n)]
-    return _hooks(schema, "pre_dump") + [getattr(schema, name) for name in changed]
+    return hooks(schema, "pre_dump") + [getattr(schema, name) for name in changed]
 
 
 def _seeing_user(schema: Schema) -> Iterator[Callable[..., object]]:
     """Yield what else of the host's is handed the user, not a value of it."""
-    yield from _hooks(schema, "post_dump")
+    yield from hooks(schema, "post_dump")
     for field in schema.dump_fields.values():
         if isinstance(field, fields.Method):
             yield getattr(schema, field.serialize_method_name or "dump")
