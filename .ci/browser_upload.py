@@ -111,7 +111,7 @@ def demo(folder: Path) -> Iterator[tuple[str, list[tuple[str, str, int]]]]:
 
     module = runpy.run_path("examples/demo/app.py", run_name="demo")
     app: Flask = module["create_app"](str(folder))
-    app.add_url_rule("/", view_func=lambda: PAGE)
+    app.add_url_rule("/uploads", view_func=lambda: PAGE)
     app.after_request(note)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = make_server("127.0.0.1", 0, app, threaded=True)
@@ -215,7 +215,7 @@ def check(page: Page, origin: str, folder: Path, answered: list[tuple[str, str, 
 
     page.on("console", note)
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(origin)
+    page.goto(f"{origin}/uploads")
     for user, number in (("john", 1), ("alice", 42)):  # One after the other at the same browser.
         email = f"{user}@example.com"
         status = page.evaluate("(email) => signIn(email, 'demo-password')", email)

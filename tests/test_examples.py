@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -123,9 +125,120 @@ def test_the_demo_keeps_its_secret_to_itself(demo):
     assert (demo["folder"] / "jwt_secret").stat().st_mode & 0o077 == 0
 
 
+@pytest.fixture
+def viewer(tmp_path, monkeypatch):
+    """A Swagger UI in small: the tests do without flask-swagger-ui."""
+    files = {"__init__.py": "", "dist/swagger-ui-bundle.js": "viewer", "dist/swagger-ui.css": ""}
+    for name, text in files.items():
+        path = tmp_path / "flask_swagger_ui" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "flask_swagger_ui"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("flask_swagger_ui", None)
+
+
+@pytest.mark.usefixtures("viewer")
+@pytest.mark.parametrize("path", ["/", "/docs/"])
+def test_a_page_of_the_demo_needs_nothing_but_what_the_demo_serves(path, demo):
+    client = demo["app"].test_client()
+    page = client.get(path)
+    html = page.get_data(as_text=True)
+    assert page.status_code == 200
+    assert not re.search(r"<style|<script>|\sstyle=|\son\w+=|javascript:|//", html)
+    linked = re.findall(r'(?:href|src)="([^"]+)"', html)
+    assert len(linked) >= 5
+    for url in linked:
+        with client.get(url) as answer:
+            assert answer.status_code == 200, url
+
+
+@pytest.mark.usefixtures("viewer")
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/docs/",
+        "/docs/assets/swagger-ui-bundle.js",
+        "/static/page.js",
+        "/favicon.ico",
+        "/openapi.json",
+        "/media/avatars/alice.png",
+    ],
+)
+def test_the_demo_lets_a_browser_load_only_what_is_its_own(path, demo):
+    with demo["app"].test_client().get(path) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["Content-Security-Policy"] == (
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+            "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_every_module_of_the_page_is_served_as_a_script(demo):
+    client = demo["app"].test_client()
+    for path in (EXAMPLES / "demo/static").glob("*.js"):
+        with client.get(f"/static/{path.name}") as answer:
+            assert answer.content_type.startswith("text/javascript"), path
+            imported = re.findall(r'from "\./(.+)"', answer.get_data(as_text=True))
+            assert all(path.with_name(name).exists() for name in imported), imported
+
+
+def test_the_page_says_what_is_missing_for_the_viewer(demo, monkeypatch):
+    monkeypatch.setitem(sys.modules, "flask_swagger_ui", None)
+    for path in ("/docs/", "/docs/assets/swagger-ui.css"):
+        answer = demo["app"].test_client().get(path)
+        assert answer.status_code == 501
+        assert 'pip install ".[demo]"' in answer.get_data(as_text=True)
+    assert demo["app"].test_client().get("/").status_code == 200
+
+
+@pytest.mark.usefixtures("viewer")
+@pytest.mark.parametrize("name", ["none.js", "../__init__.py", "%2e%2e/__init__.py"])
+def test_the_demo_serves_nothing_else_of_the_viewer(name, demo):
+    assert demo["app"].test_client().get(f"/docs/assets/{name}").status_code == 404
+
+
+def test_the_demo_serves_its_openapi_document(demo):
+    answer = demo["app"].test_client().get("/openapi.json")
+    assert answer.content_type == "application/json"
+    assert set(answer.json["paths"]) == {"/api/profile/", "/api/profile/avatar/"}
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "reason"),
+    [("expired", 401, "expired"), ("inactive", 401, "inactive"), ("deleted", 404, "")],
+)
+def test_a_token_that_the_demo_gives_away_is_refused(name, status, reason, demo):
+    tokens = demo["app"].test_client().get("/api/demo-tokens/")
+    assert tokens.headers["Cache-Control"] == "no-store"
+    answer = profile(demo, tokens.json[name])
+    assert answer.status_code == status
+    assert reason in answer.headers.get("WWW-Authenticate", "")
+
+
+def test_the_page_knows_where_the_profile_is_and_whether_it_has_avatars(
+    demo, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("FLASK_PROFILE_URL_PREFIX", "/me")
+    monkeypatch.setenv("FLASK_PROFILE_METHODS", '["POST"]')
+    monkeypatch.setenv("FLASK_PROFILE_AVATARS", "false")
+    app = demo["create_app"](instance_path=str(tmp_path))
+    html = app.test_client().get("/").get_data(as_text=True)
+    assert 'data-profile="/me/"' in html
+    assert 'data-avatar=""' in html
+    with app.app_context():
+        demo["db"].engine.dispose()
+
+
 def test_the_demo_prints_requests_to_paste(demo, capsys):
     demo["print_curl_lines"](demo["app"], 5000)
     printed = capsys.readouterr().out
+    assert printed.startswith("Open http://127.0.0.1:5000/ in a browser")
     for title in ("alice_wonder", "john_doe", "no token", "a bad token", "a deleted user"):
         assert f"# {title}, " in printed
     for method in ("POST", "GET", "PATCH", "PUT", "DELETE"):

@@ -1,4 +1,4 @@
-"""A whole app around the profile blueprint: users, sign-in, media, and curl lines to try it.
+"""A whole app around the profile blueprint: users, sign-in, media, and a page to try it on.
 
 Run ``python examples/demo/app.py``; every demo user has the password ``demo-password``.
 """
@@ -12,9 +12,19 @@ import shlex
 import socket
 import sys
 from datetime import datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 
-from flask import Blueprint, Flask, Response, current_app, request, send_from_directory, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    render_template,
+    request,
+    send_from_directory,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from flask_jwt_extended import (
     JWTManager,
@@ -29,17 +39,29 @@ from sqlalchemy.orm import Mapped
 from werkzeug.exceptions import NotFound
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from flask_profile import ProfileBlueprint, ProfileMixin
+from flask_profile import ProfileBlueprint, ProfileMixin, openapi_spec
 
 HERE = Path(__file__).resolve().parent
 HOST = "127.0.0.1"
 PASSWORD = "demo-password"
 # Checked where an email is unknown, so that the time of an answer does not tell.
 DUMMY_HASH = generate_password_hash("nobody")
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 mimetypes.add_type("image/webp", ".webp")  # Which Python knows from 3.13 on.
+mimetypes.add_type("text/javascript", ".js")  # Which the registry of Windows may deny.
 
 db = SQLAlchemy()
-demo = Blueprint("demo", __name__)
+demo = Blueprint(
+    "demo",
+    __name__,
+    root_path=str(HERE),
+    static_folder="static",
+    static_url_path="/static",
+    template_folder="templates",
+)
 
 
 class User(ProfileMixin, db.Model):  # type: ignore[name-defined, misc]
@@ -51,7 +73,8 @@ class User(ProfileMixin, db.Model):  # type: ignore[name-defined, misc]
 def create_app(instance_path: str | None = None) -> Flask:
     """Make the app, and at its first start the database and the JWT secret."""
     # Where Flask would look too, but for a script: then it takes the working directory.
-    app = Flask(__name__, instance_path=instance_path or str(HERE / "instance"))
+    instance_path = instance_path or str(HERE / "instance")
+    app = Flask(__name__, instance_path=instance_path, static_folder=None)
     Path(app.instance_path).mkdir(parents=True, exist_ok=True)
     app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///demo.db"  # In the instance folder.
     app.config["JWT_ACCESS_TOKEN_EXPIRES"] = timedelta(hours=12)
@@ -66,6 +89,7 @@ def create_app(instance_path: str | None = None) -> Flask:
     JWTManager(app)
     app.register_blueprint(ProfileBlueprint())  # /api/profile/ and /api/profile/avatar/
     app.register_blueprint(demo)
+    app.extensions["openapi"] = json.dumps(openapi_spec(app))
 
     with app.app_context():
         db.create_all()
@@ -106,6 +130,73 @@ def demo_users() -> list[User]:
     return users
 
 
+@demo.after_request
+def protect(response: Response) -> Response:
+    """Let a browser run and load nothing but what is ours."""
+    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+@demo.get("/")
+def page() -> str:
+    """Show the page, with a button for each of the first users."""
+    users = db.session.scalars(select(User).order_by(User.id).limit(10)).all()
+    return render_template("page.html", users=users, password=PASSWORD)
+
+
+@demo.get("/favicon.ico")
+def favicon() -> Response:
+    """Send the icon, which browsers ask for beside what is no page, such as JSON."""
+    return demo.send_static_file("icon.svg")
+
+
+@demo.get("/api/demo-tokens/")
+def tokens() -> ResponseReturnValue:
+    """Answer the tokens that the page cannot make, each of which is refused.
+
+    For the demo only: an app of yours must not have the like of it.
+    """
+    made = {
+        "expired": create_access_token("42", expires_delta=timedelta(days=-1)),
+        "inactive": create_access_token("2"),
+        "deleted": create_access_token("404"),
+    }
+    return made, {"Cache-Control": "no-store"}
+
+
+@demo.get("/openapi.json")
+def openapi() -> Response:
+    """Answer the OpenAPI document, which was made when the app was."""
+    return Response(current_app.extensions["openapi"], mimetype="application/json")
+
+
+@demo.get("/docs/")
+def docs() -> str:
+    """Show the OpenAPI document."""
+    viewer()  # Or say what is missing, before a browser misses it.
+    return render_template("docs.html")
+
+
+@demo.get("/docs/assets/<path:name>")
+def docs_asset(name: str) -> Response:
+    """Send a file of the viewer."""
+    return send_from_directory(viewer(), name)
+
+
+def viewer() -> str:
+    """Return the folder of Swagger UI, which flask-swagger-ui bundles."""
+    return str(files("flask_swagger_ui") / "dist")
+
+
+@demo.errorhandler(ModuleNotFoundError)
+def no_viewer(_error: ModuleNotFoundError) -> ResponseReturnValue:
+    """Answer without the extra ``demo``; all else works."""
+    missing = 'The viewer needs one more package: pip install ".[demo]"\n'
+    return missing, 501, {"Content-Type": "text/plain; charset=utf-8"}
+
+
 @demo.post("/api/sign-in/")
 def sign_in() -> ResponseReturnValue:
     """Answer the tokens of the user whose email and password were sent."""
@@ -142,16 +233,15 @@ def media(name: str) -> Response:
     """Send a picture, uploaded or bundled; in production that is the web server's job."""
     uploads = Path(current_app.instance_path, current_app.config["PROFILE_MEDIA_STORAGE"])
     try:
-        response = send_from_directory(uploads, name)
+        return send_from_directory(uploads, name)
     except NotFound:
-        response = send_from_directory(HERE / "media", name)
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    return response
+        return send_from_directory(HERE / "media", name)
 
 
 def print_curl_lines(app: Flask, port: int) -> None:
     """Print commands that can be pasted into a shell as they are."""
     with app.test_request_context(base_url=f"http://{HOST}:{port}"):
+        page = url_for("demo.page", _external=True)
         profile = url_for("profile.profile", _external=True)
         sign_in = url_for("demo.sign_in", _external=True)
         alice, john, inactive, deleted = (
@@ -178,7 +268,7 @@ def print_curl_lines(app: Flask, port: int) -> None:
         "a new avatar, 200": f"{curl} PUT {profile}avatar/ {john} -F {picture}",
         "no avatar, 204": f"{curl} DELETE {profile}avatar/ {john}",
     }
-    print("Try it from another terminal:\n")
+    print(f"Open {page} in a browser, or try it from another terminal:\n")
     for title, line in lines.items():
         print(f"# {title}\n{line}\n", flush=True)  # At once, where the output is a pipe too.
 
