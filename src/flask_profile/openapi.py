@@ -225,9 +225,9 @@ class _Document:
     def _security(self, method: str) -> Iterator[dict[str, list[str]]]:
         """Yield the ways to send a token, each as the schemes that it takes."""
 
-        def scheme(name: str, **definition: str) -> dict[str, list[str]]:
-            self._spec.components.security_schemes[name] = definition
-            return {name: []}
+        def scheme(key: str, **definition: str) -> dict[str, list[str]]:
+            self._spec.components.security_schemes[key] = definition
+            return {key: []}
 
         for location in jwt_config.token_location:
             if location == "headers":
@@ -356,12 +356,10 @@ class _Document:
 
     def _example(self, schema: _Json, name: str = "") -> Any:
         """Return a value that a schema admits, for the twelve fields one that tells."""
-        if "$ref" in schema:
-            schema = self._spec.components.schemas[schema["$ref"].rpartition("/")[2]]
         if "enum" in schema:
             return schema["enum"][0]
-        if "anyOf" in schema:
-            return self._example(schema["anyOf"][0], name)
+        if "anyOf" in schema:  # A nested schema, or null.
+            return None if {"type": "null"} in schema["anyOf"] else {}
         types = schema.get("type")
         type_ = types[0] if isinstance(types, list) else types
         if type_ == "object":
@@ -396,7 +394,10 @@ def _describe_shown(
             field.metadata = {"type": "string", "format": "date-time", **field.metadata}
         elif of_file:
             field.metadata = {"type": "string", "format": "uri-reference", **field.metadata}
-        inner = field.inner if isinstance(field, fields.List) else field
+        inner = field
+        if isinstance(field, fields.List):
+            inner = field.inner
+            inner.allow_none = True
         if isinstance(inner, fields.Nested) and type(inner.schema) not in outer:
             related = mapper.relationships.get(attribute) if mapper else None
             nested = related.mapper if related else None

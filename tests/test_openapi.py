@@ -1,0 +1,370 @@
+"""The OpenAPI document says what an app answers, and fits into a host's own."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+
+import pytest
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from flask import Blueprint
+from jsonschema import Draft202012Validator
+from marshmallow import Schema, fields, post_dump, validate
+from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
+from sqlalchemy import BigInteger, ForeignKey, Integer, String, Text, Uuid
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+import flask_profile
+from conftest import JOHN_AS_JSON, keyed
+from flask_profile import (
+    ConfigurationError,
+    ProfileBlueprint,
+    ProfileMixin,
+    ProfileSchema,
+    openapi_spec,
+)
+from flask_profile.errors import ANSWERS
+
+EVERYTHING = {
+    "PROFILE_METHODS": ["GET", "PATCH", "POST"],
+    "PROFILE_AVATARS": True,
+    "PROFILE_MEDIA_STORAGE": "memory://",
+}
+
+
+def resolved(document, part):
+    """Return a part of a document, or what it refers to."""
+    while "$ref" in part:
+        target = document
+        for key in part["$ref"].removeprefix("#/").split("/"):
+            target = target[key]
+        part = target
+    return part
+
+
+def answers(document):
+    """Yield the status and the media type of each answer of each operation."""
+    for path in document["paths"].values():
+        for method in path.keys() - {"parameters"}:
+            for status, response in path[method]["responses"].items():
+                response = resolved(document, response)
+                yield int(status), response.get("content", {}).get("application/json")
+
+
+def examples(media):
+    return (
+        [media["example"]]
+        if "example" in media
+        else [e["value"] for e in media["examples"].values()]
+    )
+
+
+@pytest.mark.parametrize("config", [{}, EVERYTHING, EVERYTHING | {"PROFILE_REQUIRE_JSON": True}])
+def test_the_document_is_valid_and_its_examples_are_too(config, host):
+    document = openapi_spec(host(**config).app)
+    assert document["openapi"] == "3.1.0"
+    OpenAPIV31SpecValidator(document).validate()
+    for _, media in answers(document):
+        for example in examples(media) if media else []:
+            schema = {**media["schema"], "components": document["components"]}
+            Draft202012Validator(schema).validate(example)
+
+
+def test_it_holds_every_answer_of_the_code_but_none_of_what_is_not_mounted(host):
+    document = openapi_spec(host(**EVERYTHING).app)
+    known = {"method": "TRACE", "media_type": "text/plain"}
+    expected = {(a.status, a.render(**known)) for a in ANSWERS.values() if a.body}
+    found = {
+        (status, json.dumps(example))
+        for status, media in answers(document)
+        for example in (examples(media) if media and status >= 400 else [])
+    }
+    assert expected <= found
+    assert {status for status, _ in answers(document)} == {
+        200, 204, 304, 400, 401, 404, 405, 412, 413, 415, 500,
+    }  # fmt: skip
+    plain = openapi_spec(host().app)
+    assert {status for status, _ in answers(plain)} == {200, 401, 404, 405, 500}
+
+
+def test_by_default_it_has_one_operation_with_the_twelve_fields(john):
+    document = openapi_spec(john.app)
+    assert {p: [*operations] for p, operations in document["paths"].items()} == {
+        "/api/profile/": ["post"]
+    }
+    profile = document["components"]["schemas"]["Profile"]
+    assert profile["required"] == [*profile["properties"]] == [*json.loads(JOHN_AS_JSON)]
+    Draft202012Validator(profile).validate(john.post().json)
+    types = {name: field["type"] for name, field in profile["properties"].items()}
+    assert types["id"] == "integer"
+    assert types["username"] == "string"
+    assert types["last_login"] == ["string", "null"]
+    assert profile["properties"]["date_joined"]["format"] == "date-time"
+    assert "ProfilePatch" not in document["components"]["schemas"]
+
+
+def test_it_has_the_prefix_and_the_methods_of_the_app(host):
+    made = host(**EVERYTHING, PROFILE_URL_PREFIX="/v2/me")
+    paths = openapi_spec(made.app)["paths"]
+    assert {p: {*operations} for p, operations in paths.items()} == {
+        "/v2/me/": {"get", "head", "patch", "post"},
+        "/v2/me/avatar/": {"put", "delete"},
+    }
+    assert len({o["operationId"] for path in paths.values() for o in path.values()}) == 6
+
+
+def test_it_has_the_arguments_of_a_hosts_own_prefix(host):
+    parent = Blueprint("site", __name__, url_prefix="/<lang>/<int:site>")
+    parent.register_blueprint(ProfileBlueprint("me"))
+    made = host()
+    made.app.register_blueprint(parent)
+    item = openapi_spec(made.app)["paths"]["/{lang}/{site}/api/profile/"]
+    assert [p["name"] for p in item["parameters"]] == ["lang", "site"]
+    assert all(parameter["required"] for parameter in item["parameters"])
+    assert item["post"]["tags"] == ["site.me"]
+
+
+def test_a_key_that_is_no_integer_is_a_string(host):
+    document = openapi_spec(host(model=keyed(Uuid)).app)
+    profile = document["components"]["schemas"]["Profile"]
+    assert profile["properties"]["id"] == {"type": "string", "readOnly": True}
+
+
+class Team(Schema):
+    name = fields.String()
+    motto = fields.String()
+
+
+class Rich(ProfileSchema):
+    username = fields.String()
+    nickname = fields.String(allow_none=True, validate=validate.Length(min=2))
+    level = fields.Integer()
+    points = fields.Integer()
+    kind = fields.String(validate=validate.OneOf(["a", "b"]))
+    team = fields.Nested(Team, dump_only=True)
+    teams = fields.List(fields.Nested(Team), dump_only=True, attribute="team_list")
+    shout = fields.Function(lambda user: user.username.upper())
+    born = fields.Date(data_key="birthDay")
+    bio = fields.String()
+
+
+def rich_of(db):
+    class Group(db.Model):
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str] = mapped_column(String(50))
+        motto: Mapped[str | None] = mapped_column(String(50))
+
+    class User(ProfileMixin, db.Model):
+        nickname: Mapped[str | None] = mapped_column(String(30))
+        level: Mapped[int] = mapped_column(Integer, default=1)
+        points: Mapped[int] = mapped_column(BigInteger, default=1)
+        kind: Mapped[str] = mapped_column(String(1), default="a")
+        born: Mapped[str | None] = mapped_column(String(10))
+        bio: Mapped[str] = mapped_column(Text, default="")
+        group_id: Mapped[int | None] = mapped_column(ForeignKey(Group.id))
+        team: Mapped[Group | None] = relationship()
+
+        @property
+        def team_list(self):
+            return [self.team]
+
+    User.Group = Group
+    return User
+
+
+def test_a_hosts_schema_is_described_as_the_columns_make_it(host):
+    made = host(model=rich_of, PROFILE_SCHEMA=Rich, **EVERYTHING)
+    document = openapi_spec(made.app)
+    OpenAPIV31SpecValidator(document).validate()
+    shown = document["components"]["schemas"]["Profile"]["properties"]
+    assert shown["nickname"]["type"] == ["string", "null"]
+    assert shown["team"]["anyOf"][-1] == {"type": "null"}
+    assert shown["shout"] == {"readOnly": True}
+    assert "birthDay" in shown
+    nested = document["components"]["schemas"]["ProfileTeam"]["properties"]
+    assert (nested["name"]["type"], nested["motto"]["type"]) == ("string", ["string", "null"])
+    patch = document["components"]["schemas"]["ProfilePatch"]
+    assert patch["additionalProperties"] is False
+    written = patch["properties"]
+    assert {*written} == {
+        "username", "first_name", "last_name", "number_phone",
+        "nickname", "level", "points", "kind", "birthDay", "bio",
+    }  # fmt: skip
+    assert (written["nickname"]["minLength"], written["nickname"]["maxLength"]) == (2, 30)
+    assert written["points"]["maximum"] == 2**63 - 1
+    assert written["kind"]["enum"] == ["a", "b"]
+    assert written["first_name"]["pattern"]
+
+
+def test_what_a_host_gets_is_what_its_document_says(host):
+    made = host(model=rich_of, PROFILE_SCHEMA=Rich, **EVERYTHING).add()
+    document = openapi_spec(made.app)
+    schema = {"$ref": "#/components/schemas/Profile", "components": document["components"]}
+    Draft202012Validator(schema).validate(made.post().json)
+
+
+def test_a_schema_that_reshapes_its_answer_promises_no_field(host):
+    class Wrapped(ProfileSchema):
+        @post_dump
+        def wrap(self, data, **_):
+            return {"data": data}
+
+    document = openapi_spec(host(PROFILE_SCHEMA=Wrapped).app)
+    assert "required" not in document["components"]["schemas"]["Profile"]
+
+
+def test_a_schema_may_nest_itself(host):
+    class Tree(Schema):
+        name = fields.String()
+        parent = fields.Nested(lambda: Tree())
+
+    class Nesting(ProfileSchema):
+        tree = fields.Nested(Tree, dump_default=None, dump_only=True)
+
+    document = openapi_spec(host(PROFILE_SCHEMA=Nesting).app)
+    OpenAPIV31SpecValidator(document).validate()
+
+
+LOCATIONS = [
+    ({}, {"bearer": "Authorization"}, [{"bearer": []}]),
+    ({"JWT_HEADER_TYPE": ""}, {"access_token_header": "Authorization"}, None),
+    ({"JWT_HEADER_NAME": "X-Token"}, {"access_token_header": "X-Token"}, None),
+    (
+        {"JWT_TOKEN_LOCATION": ["cookies"]},
+        {"access_token_cookie": "access_token_cookie", "csrf_token": "X-CSRF-TOKEN"},
+        [{"access_token_cookie": [], "csrf_token": []}],
+    ),
+    (
+        {"JWT_TOKEN_LOCATION": "cookies", "JWT_COOKIE_CSRF_PROTECT": False},
+        {"access_token_cookie": "access_token_cookie"},
+        None,
+    ),
+    ({"JWT_TOKEN_LOCATION": ["query_string"]}, {"access_token_query": "jwt"}, None),
+    (
+        {"JWT_TOKEN_LOCATION": ["headers", "query_string"]},
+        {"bearer": "Authorization", "access_token_query": "jwt"},
+        [{"bearer": []}, {"access_token_query": []}],
+    ),
+]
+
+
+@pytest.mark.parametrize(("config", "schemes", "security"), LOCATIONS)
+def test_the_places_of_a_token_are_security_schemes(config, schemes, security, host):
+    document = openapi_spec(host(**config).app)
+    OpenAPIV31SpecValidator(document).validate()
+    found = document["components"]["securitySchemes"]
+    assert {name: s.get("name", "Authorization") for name, s in found.items()} == schemes
+    operation = document["paths"]["/api/profile/"]["post"]
+    assert operation["security"] == (security or [{name: []} for name in schemes])
+
+
+def test_reading_by_get_needs_no_csrf_token(host):
+    made = host(**EVERYTHING, JWT_TOKEN_LOCATION=["cookies"])
+    path = openapi_spec(made.app)["paths"]["/api/profile/"]
+    assert path["get"]["security"] == [{"access_token_cookie": []}]
+    assert "csrf_token" in path["patch"]["security"][0]
+
+
+def test_a_token_in_the_body_stands_in_the_schema_of_the_body(host):
+    made = host(JWT_TOKEN_LOCATION=["json", "headers"], JWT_JSON_KEY="t", **EVERYTHING)
+    document = openapi_spec(made.app)
+    path = document["paths"]["/api/profile/"]
+    body = path["post"]["requestBody"]
+    assert "t" in body["content"]["application/json"]["schema"]["properties"]
+    assert not body["required"]
+    assert path["post"]["security"] == [{}, {"bearer": []}]
+    assert path["get"]["security"] == [{"bearer": []}]
+    assert "t" in document["components"]["schemas"]["ProfilePatch"]["properties"]
+    only = openapi_spec(host(JWT_TOKEN_LOCATION=["json"]).app)["paths"]["/api/profile/"]["post"]
+    assert only["requestBody"]["required"]
+    getting = host(JWT_TOKEN_LOCATION=["json"], PROFILE_METHODS=["GET"])
+    assert "security" not in openapi_spec(getting.app)["paths"]["/api/profile/"]["get"]
+
+
+def test_inactive_users_are_named_only_where_they_are_refused(host):
+    texts = [json.dumps(openapi_spec(host(PROFILE_REQUIRE_ACTIVE=v).app)) for v in (True, False)]
+    assert ["user_inactive" in text for text in texts] == [True, False]
+
+
+def test_two_profiles_of_an_app_have_schemas_of_their_own(host):
+    class Card(ProfileSchema):
+        class Meta:
+            fields = ("id", "avatar")
+
+    made = host()
+    made.app.register_blueprint(ProfileBlueprint("card", schema=Card), url_prefix="/card")
+    document = openapi_spec(made.app)
+    OpenAPIV31SpecValidator(document).validate()
+    assert {*document["paths"]} == {"/api/profile/", "/card/"}
+    card = document["components"]["schemas"]["CardProfile"]
+    assert [*card["properties"]] == ["id", "avatar"]
+
+
+@pytest.mark.parametrize(
+    ("version", "validator"),
+    [("3.0.3", OpenAPIV30SpecValidator), ("3.1.0", OpenAPIV31SpecValidator)],
+)
+def test_a_host_adds_it_to_a_document_of_its_own_in_one_line(version, validator, host):
+    made = host(**EVERYTHING)
+    spec = APISpec("Shop", "7", version, [MarshmallowPlugin()])
+    spec.components.schema("Profile", {"type": "object", "title": "The host's own"})
+    spec.path("/pets/", operations={"get": {"responses": {"200": {"description": "Pets"}}}})
+    assert openapi_spec(made.app, spec) == spec.to_dict()
+    document = spec.to_dict()
+    validator(document).validate()
+    assert document["info"] == {"title": "Shop", "version": "7"}
+    assert {"/pets/", "/api/profile/", "/api/profile/avatar/"} == {*document["paths"]}
+    assert document["components"]["schemas"]["Profile"]["title"] == "The host's own"
+    assert "id" in document["components"]["schemas"]["Profile_"]["properties"]
+    assert openapi_spec(made.app, spec) == document
+
+
+def test_the_users_of_a_hosts_own_loader_need_no_database(host):
+    made = host(model=None, with_db=False)
+    made.jwt.user_lookup_loader(lambda _header, _claims: None)
+    profile = openapi_spec(made.app)["components"]["schemas"]["Profile"]
+    assert profile["properties"]["username"]["type"] == ["string", "null"]
+
+
+def test_an_app_that_cannot_answer_has_no_document(host):
+    with pytest.raises(ConfigurationError, match=r"JWTManager\(app\)"):
+        openapi_spec(host(with_jwt=False).app)
+    with pytest.raises(ConfigurationError, match=r"db\.init_app\(app\)"):
+        openapi_spec(host(model=None, with_db=False).app)
+
+
+def test_an_app_without_a_profile_has_an_empty_document(host):
+    from flask import Flask
+    from flask_jwt_extended import JWTManager
+
+    app = Flask("none")
+    JWTManager(app)
+    assert openapi_spec(app)["paths"] == {}
+
+
+def test_it_changes_nothing_of_what_is_served(host):
+    made = host(**EVERYTHING).add()
+    before = made.post().data
+    openapi_spec(made.app)
+    openapi_spec(made.app)
+    assert made.post().data == before
+    assert made.client.patch(
+        "/api/profile/", json={"number_phone": "1" * 11}, headers=made.bearer()
+    ).json == {"number_phone": ["Longer than maximum length 10."]}
+
+
+def test_without_apispec_it_names_the_extra(monkeypatch):
+    extra = r"pip install flask-profile-api\[openapi\]"
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "apispec", None)
+        without.delitem(sys.modules, "flask_profile.openapi")
+        with pytest.raises(ConfigurationError, match=extra):
+            importlib.import_module("flask_profile.openapi")
+    assert flask_profile.openapi_spec is openapi_spec
+
+
+def test_no_other_name_is_made_up():
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = flask_profile.nothing
