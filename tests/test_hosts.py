@@ -22,7 +22,7 @@ from werkzeug.test import Client
 
 from answers import FAILED, INACTIVE, NOT_FOUND, NOT_PROVIDED, NOT_VALID
 from conftest import JOHN_AS_JSON, Host
-from flask_profile import ConfigurationError, ProfileBlueprint, ProfileMixin
+from flask_profile import ConfigurationError, ProfileBlueprint, ProfileMixin, openapi_spec
 
 PASSWORD = "correct horse battery staple"
 PASSWORD_HASH = generate_password_hash(PASSWORD, "pbkdf2:sha256:1")
@@ -687,3 +687,22 @@ class TestAsyncViews:
         assert response.headers["X-Notices"] == "1"
         assert response.text == JOHN_AS_JSON
         assert len(statements) == 2
+
+
+def test_a_flask_smorest_host_has_the_profile_in_its_document_by_one_line():
+    pytest.importorskip("flask_smorest", reason="needs the extra hosts")
+    from flask_smorest import Api
+    from openapi_spec_validator import OpenAPIV31SpecValidator
+
+    from hosts import smorest
+
+    app = smorest.create_app({"SQLALCHEMY_DATABASE_URI": "sqlite://", "JWT_SECRET_KEY": "x" * 32})
+    api: Api = app.extensions["flask-smorest"]["apis"][""]["ext_obj"]
+    openapi_spec(app, api.spec)
+    document = app.test_client().get("/openapi.json").json
+    OpenAPIV31SpecValidator(document).validate()
+    assert {*document["paths"]} == {"/auth/login", "/pets/{pet_id}", "/api/profile/"}
+    assert {"Pet", "Token", "Profile"} <= {*document["components"]["schemas"]}
+    assert document["info"]["title"] == "Pets"
+    with app.app_context():
+        smorest.db.engine.dispose()

@@ -19,6 +19,7 @@ from flask_profile import (
     ProfileBlueprint,
     ProfileMixin,
     ProfileSchema,
+    openapi_spec,
     profile_updated,
 )
 
@@ -82,3 +83,7 @@ def rows() -> None:
     user = User(id=1, username="john_doe", email="john@example.com", nickname="Johnny")
     db.session.add(user)
     assert_type(db.session.scalar(select(User.id).where(User.id == 1)), int | None)
+
+
+def document(app: Flask) -> None:
+    assert_type(openapi_spec(app), dict[str, object])
