@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from unittest import SkipTest
+
 import pytest
 from sybil import Sybil
-from sybil.parsers.markdown import PythonCodeBlockParser
+from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 
 def _name_module(namespace: dict[str, object]) -> None:
@@ -12,8 +15,19 @@ def _name_module(namespace: dict[str, object]) -> None:
 
 
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser()], patterns=["README.md", "docs/*.md"], setup=_name_module
+    parsers=[PythonCodeBlockParser(), SkipParser()],
+    patterns=["README.md", "docs/*.md"],
+    setup=_name_module,
 ).pytest()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    """Report a block that Sybil skips as skipped, which pytest no longer does of itself."""
+    try:
+        yield
+    except SkipTest as skipped:
+        pytest.skip(str(skipped))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
