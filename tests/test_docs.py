@@ -22,7 +22,7 @@ def test_getting_started_gets_as_far_as_an_answer(tmp_path):
     app, seed, _ = blocks("getting-started.md", "python")
     (tmp_path / "app.py").write_text(app)
     (tmp_path / "seed.py").write_text(seed)
-    install, secret, check, fill, _serve, token = blocks("getting-started.md", "sh")
+    install, secret, check, fill, _serve, token, more = blocks("getting-started.md", "sh")
     assert install.rstrip().endswith(" install flask-profile-api")
 
     def shell(*commands):
@@ -44,6 +44,10 @@ def test_getting_started_gets_as_far_as_an_answer(tmp_path):
     assert json.loads(shown)["first_name"] == "Alice"
     printed = shell(secret, token)
     assert "curl -X POST http://127.0.0.1:5000/api/profile/" in printed.stdout
+    assert shell(secret, more).stdout == (
+        "/api/profile/ is ready for POST, GET, HEAD, PATCH.\n"
+        "/api/profile/avatar/ is ready for PUT, DELETE.\n"
+    )
 
 
 def test_the_index_for_tools_names_every_page_and_no_other():

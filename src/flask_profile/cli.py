@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _SECRET_WORDS = ("password", "hash", "token", "secret")
 _MIGRATE = "flask db upgrade"
+_CREATE = "with app.app_context():\n        db.create_all()"
 _RANDOM = (
     "Make a secret and keep it out of the code:\n\n"
     "    python -c 'import secrets; print(secrets.token_hex(64))'"
@@ -252,7 +253,7 @@ def _problems_of_tables(query: ProfileQuery, session: Session) -> Iterator[tuple
                 yield (
                     "missing_table",
                     f"The database has no table {table.fullname!r}. Make it:\n\n"
-                    f"    {_MIGRATE if migrated else 'db.create_all()'}",
+                    f"    {_MIGRATE if migrated else _CREATE}",
                 )
                 continue
             present = {c["name"] for c in inspector.get_columns(table.name, table.schema)}
