@@ -213,8 +213,7 @@ class Resource:
         return ProfileQuery(db, self.schema, self.settings)
 
     @cached_property
-    def editor(self) -> Editor:
-        """What changes the users of this app."""
+    def _editor(self) -> Editor:
         from .editing import Editor
 
         return Editor(self._app, self.query, self.schema)
@@ -273,7 +272,7 @@ class Resource:
         return response
 
     def _patch(self, identity: object, user: Any) -> Response:
-        return self.editor.change(identity, user, self.editor.values(), self._edited)[0]
+        return self._editor.change(identity, user, self._editor.values(), self._edited)[0]
 
     def _put_avatar(self, identity: object, user: Any) -> Response:
         name = self.avatars.store_upload()
@@ -287,7 +286,7 @@ class Resource:
 
     def _set_avatar(self, identity: object, user: Any, name: str | None) -> Response:
         values, undo = {"avatar": name}, partial(self.avatars.remove, name)
-        response, changes = self.editor.change(identity, user, values, self._edited, undo)
+        response, changes = self._editor.change(identity, user, values, self._edited, undo)
         for old, _ in changes.values():  # No row names it any more.
             self.avatars.remove(old)
         return response
