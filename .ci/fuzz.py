@@ -26,7 +26,7 @@ from typing import BinaryIO
 from fuzz_app import CONFIGS, avatar_of_eve, fill, others_than_eve
 from fuzz_requests import BAD_HOST, NOTHING, Case, some
 
-import answers
+import responses
 
 WARM_UP, MEASURED, CLIENTS, GROWTH = 10_000, 100_000, 4, 1.05
 
@@ -65,7 +65,7 @@ def name_of(case: Case, answer: Answer | None) -> str:
         return f"gunicorn {status}"
     if status == 400 and body.startswith(b"<!doctype html>\n<html lang=en>\n<title>400 "):
         return BAD_HOST  # What Flask says of a host before it looks for a route.
-    return answers.name_of(
+    return responses.name_of(
         *answer,
         method=case.method,
         media_type=case.media_type,

@@ -16,12 +16,12 @@ from fuzz_app import EVE, JOHN_AS_JSON, KEY, MAX_BODY, MAX_PICTURE, MEMBER_AS_JS
 from PIL import Image
 from werkzeug.http import generate_etag
 
-import answers as a
+import responses as r
 from hostile import IDENTITIES, TOKENS, VALID, claims, fits_a_header, signed
 
 NOTHING, BAD, TOO_LARGE, UNKNOWN = "nothing", "gunicorn 400", "gunicorn 431", "gunicorn 501"
 BAD_HOST = "Flask 400"
-REFUSED = {a.NO_TOKEN, a.NO_WORD, *a.REASONS}
+REFUSED = {r.NO_TOKEN, r.NO_WORD, *r.REASONS}
 GOOD = VALID["HS256"]
 URL = "/HS256/api/profile/"
 BEARER = f"Authorization: Bearer {GOOD}"
@@ -32,7 +32,7 @@ CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Case(NamedTuple):
-    """A request, and what may be answered: names of answers.py, "nothing", "gunicorn 400"."""
+    """A request, and what may be answered: names of responses.py, "nothing", "gunicorn 400"."""
 
     data: bytes
     allowed: set[str]
@@ -95,7 +95,7 @@ def a_token_of_the_table(rng: random.Random) -> Case:
         return http({answer}, app="query", url=url, vary=None)
     if place == "cookies" and re.fullmatch(r"[\w.=-]+", token, re.ASCII):
         cookie = f"Cookie: access_token_cookie={token}"
-        return http({*a.REASONS}, cookie, "X-CSRF-TOKEN: c", app="cookies", vary="Cookie")
+        return http({*r.REASONS}, cookie, "X-CSRF-TOKEN: c", app="cookies", vary="Cookie")
     if fits_a_header(token):
         return http({answer}, f"Authorization: Bearer {token}", app=host.replace(" ", "-"))
     return a_token_of_the_table(rng)
@@ -104,7 +104,7 @@ def a_token_of_the_table(rng: random.Random) -> Case:
 def a_mutated_token(rng: random.Random) -> Case:
     host = rng.choice([*VALID])
     value = mutated(rng, f"Bearer {VALID[host]}".encode()).replace(b"\r\n", b"").decode("latin-1")
-    allowed = REFUSED | ({a.PROFILE} if VALID[host] in value else set())
+    allowed = REFUSED | ({r.PROFILE} if VALID[host] in value else set())
     if CONTROL.search(value):
         allowed = {BAD}
     return http(allowed, f"Authorization: {value}", app=host.replace(" ", "-"))
@@ -114,7 +114,7 @@ def a_signed_token(rng: random.Random) -> Case:
     names = ["sub", "type", "exp", "nbf", "iat", "jti", "fresh", "aud", "iss"]
     payload = json.loads(claims()) | {rng.choice(names): some_json(rng) for _ in range(2)}
     header = {"alg": "HS256", rng.choice(["typ", "kid", "crit", "b64", "x"]): some_json(rng)}
-    allowed = {*a.REASONS, a.PROFILE if payload["sub"] == "1" else a.NOBODY}
+    allowed = {*r.REASONS, r.PROFILE if payload["sub"] == "1" else r.NOBODY}
     token = signed(json.dumps(payload).encode(), header)
     return http(allowed, f"Authorization: Bearer {token}")
 
@@ -129,9 +129,9 @@ def an_identity(rng: random.Random) -> Case:
     )
     near = mutated(rng, key.encode()).decode("latin-1")
     sub = rng.choice([rng.choice(IDENTITIES), some_json(rng), near, key, "7", "ann"])
-    answer = a.NOBODY
+    answer = r.NOBODY
     if isinstance(sub, str):
-        answer = {key: a.PROFILE, inactive: a.IS_INACTIVE}.get(sub, a.NOBODY)
+        answer = {key: r.PROFILE, inactive: r.IS_INACTIVE}.get(sub, r.NOBODY)
     token = f"Authorization: Bearer {signed(claims(sub=sub))}"
     return http({answer}, token, JSON, app=app, url=url, profile=profile)
 
@@ -142,7 +142,7 @@ METHODS += ["BREW", "M-SEARCH", "POST!", "P'ST", "A" * 20, "A" * 21, "get", "pos
 
 def a_method(rng: random.Random) -> Case:
     name = rng.choice(METHODS)
-    allowed = {a.OPTIONS if name == "OPTIONS" else a.METHOD}
+    allowed = {r.OPTIONS if name == "OPTIONS" else r.METHOD}
     if re.search("[a-z#]", name) or len(name) > 20:
         allowed = {BAD}
     url = rng.choice(["/api/profile", "/api/profile/", "/v2/me", "/v2/me/?x=1", "/api/%70rofile"])
@@ -155,7 +155,7 @@ NOT_JSON = ["", "json", "text/json", "application/jsonp", "{0}", '"\\', "\xe9{me
 
 def a_media_type(rng: random.Random) -> Case:
     name = rng.choice(IS_JSON + NOT_JSON)
-    answer = a.PROFILE if name in IS_JSON else a.MEDIA_TYPE
+    answer = r.PROFILE if name in IS_JSON else r.MEDIA_TYPE
     token = f"Authorization: Bearer {signed(claims(sub='john_doe'))}"
     return http({answer}, token, f"Content-Type: {name}", app="username", media_type=name)
 
@@ -170,21 +170,21 @@ def a_body(rng: random.Random) -> Case:
     near = mutated(rng, good)
     body, allowed = rng.choice(
         [
-            (good, {a.PROFILE}),
-            (b"\xef\xbb\xbf" + good, {a.PROFILE}),
-            (json.dumps(some_json(rng)).encode(), {a.NO_TOKEN}),
-            (json.dumps({"access_token": some_json(rng)}).encode(), {a.NO_TOKEN, a.MALFORMED}),
-            (b"[" * rng.choice([10, 1_000, 100_000]), {a.NO_TOKEN}),
-            (rng.randbytes(rng.randrange(40)), {a.NO_TOKEN}),
-            (near, REFUSED | ({a.PROFILE} if GOOD.encode() in near else set())),
+            (good, {r.PROFILE}),
+            (b"\xef\xbb\xbf" + good, {r.PROFILE}),
+            (json.dumps(some_json(rng)).encode(), {r.NO_TOKEN}),
+            (json.dumps({"access_token": some_json(rng)}).encode(), {r.NO_TOKEN, r.MALFORMED}),
+            (b"[" * rng.choice([10, 1_000, 100_000]), {r.NO_TOKEN}),
+            (rng.randbytes(rng.randrange(40)), {r.NO_TOKEN}),
+            (near, REFUSED | ({r.PROFILE} if GOOD.encode() in near else set())),
         ]
     )
     media_type = rng.choice([JSON, JSON, JSON, "Content-Type: text/plain"])
     app, vary = "json", None
     if media_type != JSON:
-        allowed = {a.NO_TOKEN}
+        allowed = {r.NO_TOKEN}
     if rng.random() < 0.3:
-        app, vary, allowed = "HS256", "Authorization", {a.PROFILE}
+        app, vary, allowed = "HS256", "Authorization", {r.PROFILE}
     ends = len(body) > 60_000 and (app == "HS256" or media_type != JSON)  # Not read to its end.
     headers = [media_type, BEARER]
     if rng.random() < 0.3:
@@ -198,7 +198,7 @@ BROKEN_CHUNKS = ["", "x\r\n", "-1\r\n", "5\r\nabc", "2\r\nabc\r\n", "1;\r\n", "0
 def a_broken_body(rng: random.Random) -> Case:
     app, vary, media_type = rng.choice([("json", None, JSON), ("cookies", "Cookie", FORM)])
     headers = [media_type, COOKIE, rng.choice(["Content-Length: 99", CHUNKED])]
-    case = http({a.NO_TOKEN, a.CSRF}, *headers, app=app, vary=vary, ends=True)
+    case = http({r.NO_TOKEN, r.CSRF}, *headers, app=app, vary=vary, ends=True)
     return case._replace(data=case.data + rng.choice(BROKEN_CHUNKS).encode())
 
 
@@ -209,17 +209,17 @@ def a_form(rng: random.Random) -> Case:
     multipart = "Content-Type: multipart/form-data; boundary=x"
     header, body, answer = rng.choice(
         [
-            ("X-CSRF-TOKEN: c", "", a.PROFILE),
-            ("X-CSRF-TOKEN: cc", "csrf_token=c", a.CSRF),
-            ("X-CSRF-TOKEN: \xe9", "", a.MALFORMED),
-            (FORM, "csrf_token=c", a.PROFILE),
-            (FORM, "csrf_token=", a.CSRF),
-            (FORM, "csrf_token=%00&csrf_token=c", a.CSRF),
-            (FORM, "&=%;" * 1_000, a.CSRF),
-            (multipart, PART.format("csrf_token") + "--x--", a.PROFILE),
-            (multipart, PART.format("other") + "--x--", a.CSRF),
-            (multipart, PART.format("other") * 2_000 + "--x--", a.NO_TOKEN),
-            (multipart, "--x\r\n", a.CSRF),
+            ("X-CSRF-TOKEN: c", "", r.PROFILE),
+            ("X-CSRF-TOKEN: cc", "csrf_token=c", r.CSRF),
+            ("X-CSRF-TOKEN: \xe9", "", r.MALFORMED),
+            (FORM, "csrf_token=c", r.PROFILE),
+            (FORM, "csrf_token=", r.CSRF),
+            (FORM, "csrf_token=%00&csrf_token=c", r.CSRF),
+            (FORM, "&=%;" * 1_000, r.CSRF),
+            (multipart, PART.format("csrf_token") + "--x--", r.PROFILE),
+            (multipart, PART.format("other") + "--x--", r.CSRF),
+            (multipart, PART.format("other") * 2_000 + "--x--", r.NO_TOKEN),
+            (multipart, "--x\r\n", r.CSRF),
         ]
     )
     return http({answer}, COOKIE, header, app="cookies", body=body.encode(), vary="Cookie")
@@ -233,22 +233,22 @@ def other_headers(rng: random.Random) -> Case:
     noise = CONTROL.sub("", mutated(rng, b"en, *;q=0.1").decode("latin-1"))
     headers, answer = rng.choice(
         [
-            ([BEARER, "Authorization: Basic am9objpkb2U="], a.PROFILE),
-            ([BEARER, "Authorization:"], a.PROFILE),
-            ([BEARER, BEARER], a.NO_WORD),
-            (["Authorization: Bearer x", BEARER], a.NO_WORD),
-            (["Authorization: Bearer"], a.NO_WORD),
-            ([f"{BEARER} x"], a.NO_WORD),
-            ([BEARER.replace("Bearer", "bearer")], a.NO_TOKEN),
-            ([BEARER.replace("Bearer ", "Bearer\t")], a.PROFILE),
-            ([f"Authorization: Bearer {'x' * 8_166}"], a.MALFORMED),
+            ([BEARER, "Authorization: Basic am9objpkb2U="], r.PROFILE),
+            ([BEARER, "Authorization:"], r.PROFILE),
+            ([BEARER, BEARER], r.NO_WORD),
+            (["Authorization: Bearer x", BEARER], r.NO_WORD),
+            (["Authorization: Bearer"], r.NO_WORD),
+            ([f"{BEARER} x"], r.NO_WORD),
+            ([BEARER.replace("Bearer", "bearer")], r.NO_TOKEN),
+            ([BEARER.replace("Bearer ", "Bearer\t")], r.PROFILE),
+            ([f"Authorization: Bearer {'x' * 8_166}"], r.MALFORMED),
             ([f"Authorization: Bearer {'x' * rng.randint(8_167, 60_000)}"], TOO_LARGE),
-            ([BEARER, *(f"X-{n}: {n}" for n in range(90))], a.PROFILE),
+            ([BEARER, *(f"X-{n}: {n}" for n in range(90))], r.PROFILE),
             ([BEARER, *(f"X-{n}: {n}" for n in range(200))], TOO_LARGE),
-            ([BEARER, "Expect: 100-continue"], a.PROFILE),
+            ([BEARER, "Expect: 100-continue"], r.PROFILE),
             ([BEARER, "Expect: cake"], "gunicorn 417"),
-            ([BEARER, "AUTHORIZATION_: Bearer x", "SCRIPT_NAME: /x"], a.PROFILE),
-            *(([BEARER, f"{name}: {noise}"], a.PROFILE) for name in HARMLESS),
+            ([BEARER, "AUTHORIZATION_: Bearer x", "SCRIPT_NAME: /x"], r.PROFILE),
+            *(([BEARER, f"{name}: {noise}"], r.PROFILE) for name in HARMLESS),
         ]
     )
     return http({answer}, *headers)
@@ -274,11 +274,11 @@ REFUSED_BY_GUNICORN = [
 RAW: dict[str, set[str]] = {
     **dict.fromkeys(REFUSED_BY_GUNICORN, {BAD, UNKNOWN}),
     f"POST {URL}{'x' * 5_000} HTTP/1.1\r\n\r\n": {"gunicorn 414"},
-    f"\r\n{HEAD}\r\n": {a.PROFILE},
-    HEAD.replace("1.1", "1.0") + "\r\n": {a.PROFILE},
-    HEAD.replace(URL, f"http://example.com{URL}?x#y") + "\r\n": {a.PROFILE},
-    f"{HEAD}Content-Length: 99999\r\n\r\nhalf": {a.PROFILE},
-    **{f"{HEAD}{CHUNKED}\r\n\r\n{chunks}": {a.PROFILE} for chunks in BROKEN_CHUNKS},
+    f"\r\n{HEAD}\r\n": {r.PROFILE},
+    HEAD.replace("1.1", "1.0") + "\r\n": {r.PROFILE},
+    HEAD.replace(URL, f"http://example.com{URL}?x#y") + "\r\n": {r.PROFILE},
+    f"{HEAD}Content-Length: 99999\r\n\r\nhalf": {r.PROFILE},
+    **{f"{HEAD}{CHUNKED}\r\n\r\n{chunks}": {r.PROFILE} for chunks in BROKEN_CHUNKS},
     **dict.fromkeys(["", "P", "POST", HEAD, "\x16\x03\x01\2"], {NOTHING}),
 }
 
@@ -293,7 +293,7 @@ def a_mutated_head(rng: random.Random) -> Case:
     rest = mutated(rng, rest)
     allowed = {*REFUSED, NOTHING, BAD, BAD_HOST, TOO_LARGE}
     if GOOD.encode() in rest:
-        allowed.add(a.PROFILE)
+        allowed.add(r.PROFILE)
     return Case(line + b"\r\n" + rest, allowed, ends=True)
 
 
@@ -305,9 +305,9 @@ def garbage(rng: random.Random) -> Case:
 OF_PROFILE, OF_AVATAR = "GET, HEAD, OPTIONS, PATCH, POST", "DELETE, OPTIONS, PUT"
 EVES = f"Authorization: Bearer {signed(claims(sub=str(EVE['id'])))}"
 SLOTS = {
-    "first_name": a.TEXT,
-    "last_name": a.TEXT,
-    "number_phone": f"(?:null|{a.TEXT})",
+    "first_name": r.TEXT,
+    "last_name": r.TEXT,
+    "number_phone": f"(?:null|{r.TEXT})",
     "avatar": r'(?:null|"/media/avatars/[0-9a-f]{32}\.webp")',
 }
 EVE_AS_JSON = re.escape(json.dumps(json.loads(JOHN_AS_JSON) | EVE | {n: f"<{n}>" for n in SLOTS}))
@@ -324,8 +324,8 @@ def to_open(allowed: set[str], *headers: str, **more: Any) -> Case:
 
 TAG = f'"{generate_etag(JOHN_AS_JSON.encode())}"'
 TAGS = {
-    **dict.fromkeys([TAG, f"W/{TAG}", f'"x", {TAG}', f"{TAG},", "*"], a.NOT_MODIFIED),
-    **dict.fromkeys(["", '"', '"x"', "W/", TAG.upper(), f"{TAG[:-2]}{TAG[-1]}"], a.PROFILE),
+    **dict.fromkeys([TAG, f"W/{TAG}", f'"x", {TAG}', f"{TAG},", "*"], r.NOT_MODIFIED),
+    **dict.fromkeys(["", '"', '"x"', "W/", TAG.upper(), f"{TAG[:-2]}{TAG[-1]}"], r.PROFILE),
 }
 
 
@@ -334,13 +334,13 @@ def a_read(rng: random.Random) -> Case:
     noise = rng.choice(["Range: bytes=0-1", "If-Range: x", "If-Modified-Since: now", "If-Match: *"])
     headers, answer = rng.choice(
         [
-            ([BEARER], a.PROFILE),
-            ([BEARER, noise], a.PROFILE),
+            ([BEARER], r.PROFILE),
+            ([BEARER, noise], r.PROFILE),
             ([BEARER, f"If-None-Match: {tag}"], TAGS[tag]),
             ([BEARER, f"If-None-Match: {tag}", noise], TAGS[tag]),
-            ([BEARER, f"If-Match: {rng.choice(['*', TAG])}"], a.PROFILE),
-            ([BEARER, f"If-Match: {rng.choice(['x', f'W/{TAG}'])}"], a.CHANGED),
-            ([f"If-None-Match: {tag}"], a.NO_TOKEN),
+            ([BEARER, f"If-Match: {rng.choice(['*', TAG])}"], r.PROFILE),
+            ([BEARER, f"If-Match: {rng.choice(['x', f'W/{TAG}'])}"], r.CHANGED),
+            ([f"If-None-Match: {tag}"], r.NO_TOKEN),
         ]
     )
     url = rng.choice(["/api/profile/", "/api/profile", "/api/profile/?x=1"])
@@ -356,7 +356,7 @@ def a_token_with_any_method(rng: random.Random) -> Case:
     if host != "HS256" or not fits_a_header(token) or len(token) > 8_000:
         return a_token_with_any_method(rng)
     # A token that is good would edit the row of John.
-    method = rng.choice(["GET", "HEAD", *(() if answer == a.PROFILE else EDITS)])
+    method = rng.choice(["GET", "HEAD", *(() if answer == r.PROFILE else EDITS)])
     url = EDITS.get(method, "/api/profile/")
     bearer = f"Authorization: Bearer {token}"
     return to_open({answer}, bearer, JSON, method=method, url=url, body=b'{"first_name": "x"}')
@@ -369,7 +369,7 @@ def a_method_of_open(rng: random.Random) -> Case:
     allow = OF_AVATAR if "avatar" in url else OF_PROFILE
     methods = ["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", "TRACE", "BREW", "OPTIONS"]
     method = rng.choice([name for name in methods if name == "OPTIONS" or name not in allow])
-    return to_open({a.OPTIONS if method == "OPTIONS" else a.METHOD}, EVES, method=method, url=url)
+    return to_open({r.OPTIONS if method == "OPTIONS" else r.METHOD}, EVES, method=method, url=url)
 
 
 TEXTS = ["", "x", "Ève 😀", "\u202e", "x" * 200, "é" * 200, "</script>", "'; DROP TABLE user --"]
@@ -405,18 +405,18 @@ def a_patch_body(rng: random.Random) -> tuple[bytes, set[str]]:
         ]
     )
     some: Any = some_json(rng)
-    of_some = a.UNREADABLE if not isinstance(some, dict) else a.INVALID if some else a.EDITED
+    of_some = r.UNREADABLE if not isinstance(some, dict) else r.INVALID if some else r.EDITED
     return rng.choice(
         [
-            (json.dumps(good).encode(), {a.EDITED}),
-            (made, {a.EDITED}),
-            (json.dumps(good | bad).encode(), {a.INVALID}),
-            (json.dumps(bad).encode(), {a.INVALID}),
+            (json.dumps(good).encode(), {r.EDITED}),
+            (made, {r.EDITED}),
+            (json.dumps(good | bad).encode(), {r.INVALID}),
+            (json.dumps(bad).encode(), {r.INVALID}),
             (json.dumps(some).encode(), {of_some}),
-            (rng.choice(NO_OBJECT), {a.UNREADABLE}),
-            (mutated(rng, made), {a.EDITED, a.INVALID, a.UNREADABLE}),
-            (b" " * (MAX_BODY - len(made)) + made, {a.EDITED}),
-            (b" " * (MAX_BODY + 1 - len(made)) + made, {a.TOO_LARGE}),
+            (rng.choice(NO_OBJECT), {r.UNREADABLE}),
+            (mutated(rng, made), {r.EDITED, r.INVALID, r.UNREADABLE}),
+            (b" " * (MAX_BODY - len(made)) + made, {r.EDITED}),
+            (b" " * (MAX_BODY + 1 - len(made)) + made, {r.TOO_LARGE}),
         ]
     )
 
@@ -431,11 +431,11 @@ def framed(
         )
         headers = (*headers, f"If-Match: {condition}")
         if not holds:
-            allowed = {a.CHANGED if name in {a.EDITED, a.REMOVED} else name for name in allowed}
+            allowed = {r.CHANGED if name in {r.EDITED, r.REMOVED} else name for name in allowed}
     how, more["ends"] = rng.random(), len(body) > 60_000  # Which gunicorn does not read to its end.
     if body and how < 0.1:  # What has come may be whole as it is: Werkzeug does not miss the rest.
         declared, limit = len(body) + 9, MAX_BODY if more["method"] == "PATCH" else MAX_PICTURE
-        allowed = {*allowed, broken} | ({a.TOO_LARGE} if declared > limit else set())
+        allowed = {*allowed, broken} | ({r.TOO_LARGE} if declared > limit else set())
         case = to_open(allowed, EVES, *headers, f"Content-Length: {declared}", **more)
         return case._replace(data=case.data + body, ends=True)
     if how < 0.2:
@@ -452,10 +452,10 @@ def a_patch(rng: random.Random) -> Case:
     media_type = rng.choice(MERGE_PATCHES)
     if rng.random() < 0.1:
         media_type = rng.choice(NO_PATCHES)
-        allowed = {a.MEDIA_TYPE}
+        allowed = {r.MEDIA_TYPE}
     header, more = f"Content-Type: {media_type}", {"media_type": media_type}
     url = rng.choice(["/api/profile/", "/api/profile"])
-    return framed(rng, allowed, a.UNREADABLE, header, body=body, method="PATCH", url=url, **more)
+    return framed(rng, allowed, r.UNREADABLE, header, body=body, method="PATCH", url=url, **more)
 
 
 def encoded(format_: str, mode: str, size: tuple[int, int]) -> bytes:
@@ -493,15 +493,15 @@ def a_picture(rng: random.Random) -> tuple[bytes, set[str]]:
     good = rng.choice(PICTURES)
     return rng.choice(
         [
-            (good, {a.EDITED}),
-            (good + b"<script>alert(1)</script>", {a.EDITED}),
-            (good + bytes(MAX_PICTURE - len(good)), {a.EDITED}),
-            (good + bytes(MAX_PICTURE + 1 - len(good)), {a.TOO_LARGE}),
-            (good[: rng.randrange(len(good))], {a.EDITED, a.PICTURE, a.FORMAT}),
-            (mutated(rng, good), {a.EDITED, a.PICTURE, a.FORMAT}),
-            (rng.choice(BOMBS), {a.PICTURE}),
-            (rng.choice(NO_PICTURES), {a.FORMAT}),
-            (rng.randbytes(rng.randrange(1, 99)), {a.FORMAT}),
+            (good, {r.EDITED}),
+            (good + b"<script>alert(1)</script>", {r.EDITED}),
+            (good + bytes(MAX_PICTURE - len(good)), {r.EDITED}),
+            (good + bytes(MAX_PICTURE + 1 - len(good)), {r.TOO_LARGE}),
+            (good[: rng.randrange(len(good))], {r.EDITED, r.PICTURE, r.FORMAT}),
+            (mutated(rng, good), {r.EDITED, r.PICTURE, r.FORMAT}),
+            (rng.choice(BOMBS), {r.PICTURE}),
+            (rng.choice(NO_PICTURES), {r.FORMAT}),
+            (rng.randbytes(rng.randrange(1, 99)), {r.FORMAT}),
         ]
     )
 
@@ -519,21 +519,21 @@ def an_avatar(rng: random.Random) -> Case:
                 (whole, allowed),
                 (other + whole, allowed),
                 (PART_OF % (b"avatar", picture) + whole, allowed),
-                (other + END_OF_PARTS, {a.FORMAT}),
-                (other * 2_000 + END_OF_PARTS, {a.TOO_LARGE}),
-                (PART_OF % (b"avatar", bytes(MAX_BODY)) + END_OF_PARTS, {a.TOO_LARGE}),
-                (whole[: rng.randrange(len(whole))], {*allowed, a.FORMAT, a.PICTURE}),
-                (mutated(rng, whole), {a.EDITED, a.FORMAT, a.PICTURE, a.TOO_LARGE}),
+                (other + END_OF_PARTS, {r.FORMAT}),
+                (other * 2_000 + END_OF_PARTS, {r.TOO_LARGE}),
+                (PART_OF % (b"avatar", bytes(MAX_BODY)) + END_OF_PARTS, {r.TOO_LARGE}),
+                (whole[: rng.randrange(len(whole))], {*allowed, r.FORMAT, r.PICTURE}),
+                (mutated(rng, whole), {r.EDITED, r.FORMAT, r.PICTURE, r.TOO_LARGE}),
             ]
         )
     header = f"Content-Type: {media_type}"
-    return framed(rng, allowed, a.PICTURE, header, body=body, method="PUT", url=EDITS["PUT"])
+    return framed(rng, allowed, r.PICTURE, header, body=body, method="PUT", url=EDITS["PUT"])
 
 
 def no_avatar(rng: random.Random) -> Case:
     body = rng.choice([b"", b"", b"{}", rng.randbytes(50)])
     more = {"method": "DELETE", "url": EDITS["DELETE"]}
-    return framed(rng, {a.REMOVED}, a.REMOVED, JSON, body=body, **more)
+    return framed(rng, {r.REMOVED}, r.REMOVED, JSON, body=body, **more)
 
 
 KINDS: dict[Callable[[random.Random], Case], int] = {

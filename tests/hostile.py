@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from hypothesis import strategies as st
 
-from answers import (
+from conftest import SECRET
+from responses import (
     ALGORITHM,
     AUDIENCE,
     EARLY,
@@ -34,7 +35,6 @@ from answers import (
     SIGNATURE,
     UNCLAIMED,
 )
-from conftest import SECRET
 
 FAR_FUTURE = 4_102_444_800
 KEY = uuid.UUID("6f1c2a51-93b5-4b6e-8f0e-3f6f3a2f1c0d")
@@ -212,7 +212,7 @@ CLAIMS_FOR_US = {"aud": [UNCLAIMED] + [AUDIENCE] * 5, "iss": [ISSUER] * 6}
 
 
 class Hostile(NamedTuple):
-    """A token, the host that it is sent to, and how this answers (see answers.py)."""
+    """A token, the host that it is sent to, and how this answers (see responses.py)."""
 
     token: str
     host: str

@@ -11,7 +11,9 @@ from flask_jwt_extended import create_refresh_token
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from answers import (
+from conftest import JOHN_AS_JSON, SECRET
+from hostile import HOSTS, JSON_VALUES, TOKENS, VALID, b64, claims, fits_a_header, signed
+from responses import (
     BAD_HEADER,
     FAILED,
     INACTIVE,
@@ -22,8 +24,6 @@ from answers import (
     REASONS,
     name_of,
 )
-from conftest import JOHN_AS_JSON, SECRET
-from hostile import HOSTS, JSON_VALUES, TOKENS, VALID, b64, claims, fits_a_header, signed
 
 
 def ask(host, authorization, **options):

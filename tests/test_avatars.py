@@ -19,19 +19,19 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
-import pictures
 import pytest
 from flask import Blueprint, Flask
 from flask_jwt_extended import JWTManager, create_access_token, get_csrf_token
 from flask_sqlalchemy import SQLAlchemy
-from pictures import BLUE, FORMATS, GREEN, RED, WHITE, corners, decoded, encoded, near, plain
 from PIL import Image
 from sqlalchemy import event
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from answers import FAILED, INACTIVE, NOT_FOUND, NOT_PROVIDED
+import images
 from conftest import JOHN, SECRET, user_of
 from flask_profile import ConfigurationError, ProfileBlueprint, profile_updated
+from images import BLUE, FORMATS, GREEN, RED, WHITE, corners, decoded, encoded, near, plain
+from responses import FAILED, INACTIVE, NOT_FOUND, NOT_PROVIDED
 
 URL = "/api/profile/avatar/"
 NAME = re.compile(r"avatars/[0-9a-f]{32}\.webp")
@@ -150,10 +150,10 @@ class TestPicture:
 
     @pytest.mark.parametrize("format", FORMATS)
     def test_nothing_that_it_tells_of_its_maker_is_stored(self, format, avatars):
-        sent = pictures.told(format)
-        assert pictures.SECRET in sent
+        sent = images.told(format)
+        assert images.SECRET in sent
         stored = avatars.stored(sent)
-        assert pictures.SECRET not in stored
+        assert images.SECRET not in stored
         assert not {"exif", "icc_profile", "xmp", "comment"} & {*decoded(stored).info}
         assert not decoded(stored).getexif()
         assert not [name for name in (b"EXIF", b"ICCP", b"XMP ") if name in stored]
@@ -179,7 +179,7 @@ class TestPicture:
     def test_it_is_stored_upright(self, format, avatars_of):
         avatars = avatars_of(PROFILE_AVATAR_SIZE=48)
         for orientation in range(1, 9):
-            stored = decoded(avatars.stored(pictures.held(orientation, format)))
+            stored = decoded(avatars.stored(images.held(orientation, format)))
             assert stored.size == (48, 32), orientation
             assert corners(stored) == [RED, GREEN, BLUE, WHITE], orientation
 
@@ -189,10 +189,10 @@ class TestPicture:
             (plain("CMYK", colour=(0, 255, 255, 0), format="JPEG"), RED),
             (plain("L", colour=128, format="JPEG"), (128, 128, 128)),
             (plain("1", colour=1), WHITE),
-            (pictures.deep([0x8000]), (128, 128, 128)),
-            (pictures.deep([0x0180]), (1, 1, 1)),
-            (pictures.deep([0x8000], (b"tRNS", b"\xff\xff")), (128, 128, 128)),
-            (pictures.deep([0xFFFF, 0x8000, 0]), (255, 128, 0)),
+            (images.deep([0x8000]), (128, 128, 128)),
+            (images.deep([0x0180]), (1, 1, 1)),
+            (images.deep([0x8000], (b"tRNS", b"\xff\xff")), (128, 128, 128)),
+            (images.deep([0xFFFF, 0x8000, 0]), (255, 128, 0)),
             (plain("LA", colour=(128, 64)), (128, 128, 128, 64)),
             (plain("RGBA", colour=(255, 0, 0, 64)), (*RED, 64)),
             (plain("RGBA", colour=(255, 0, 0, 64), format="WEBP"), (*RED, 64)),
@@ -214,7 +214,7 @@ class TestPicture:
 
     @pytest.mark.parametrize("format", ["PNG", "GIF"])
     def test_a_palette_keeps_what_is_transparent(self, format, avatars):
-        picture = pictures.quarters().quantize(4)
+        picture = images.quarters().quantize(4)
         clear = picture.getpixel((0, 0))
         stored = decoded(avatars.stored(encoded(picture, format, transparency=clear)))
         assert stored.getpixel((5, 5))[3] == 0
@@ -229,23 +229,23 @@ class TestPicture:
 
     @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG"])
     def test_of_an_animation_the_first_picture_is_stored(self, format, avatars):
-        stored = decoded(avatars.stored(pictures.animated(format)))
+        stored = decoded(avatars.stored(images.animated(format)))
         assert near(stored.getpixel((20, 15)), RED)
         assert getattr(stored, "n_frames", 1) == 1
 
     @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
     def test_it_is_shown_in_the_colours_that_its_profile_means(self, format, avatars):
-        profile = pictures.colour_profile(swapped=True)
+        profile = images.colour_profile(swapped=True)
         sent = plain(colour=RED, format=format, icc_profile=profile)
         assert near(decoded(avatars.stored(sent)).getpixel((30, 20)), GREEN)
 
     def test_a_profile_leaves_what_is_transparent_so(self, avatars):
-        profile = pictures.colour_profile(swapped=True)
+        profile = images.colour_profile(swapped=True)
         sent = plain("RGBA", colour=(255, 0, 0, 100), icc_profile=profile)
         assert near(decoded(avatars.stored(sent)).getpixel((30, 20)), (*GREEN, 100), 3)
 
     @pytest.mark.parametrize(
-        ("mode", "profile"), [("RGB", b"x" * 200), ("L", pictures.colour_profile(swapped=True))]
+        ("mode", "profile"), [("RGB", b"x" * 200), ("L", images.colour_profile(swapped=True))]
     )
     def test_a_profile_that_cannot_be_used_is_passed_over(self, mode, profile, avatars):
         sent = plain(mode, colour=WHITE[: len(mode)] if mode == "RGB" else 77, icc_profile=profile)
@@ -258,10 +258,10 @@ class TestHostilePicture:
     @pytest.mark.parametrize("bomb", ["PNG", "WEBP", "GIF", "half a GIF"])
     def test_a_bomb_is_refused_before_it_goes_off(self, bomb, avatars_of):
         sent = {
-            "PNG": lambda: pictures.png(10_000, 5_000, 1, 0),
-            "WEBP": lambda: pictures.webp_of_canvas(16_383, 16_383),
-            "GIF": lambda: pictures.gif_of_screen(65_535, 65_535),
-            "half a GIF": lambda: pictures.gif_of_screen(9_000, 9_000),
+            "PNG": lambda: images.png(10_000, 5_000, 1, 0),
+            "WEBP": lambda: images.webp_of_canvas(16_383, 16_383),
+            "GIF": lambda: images.gif_of_screen(65_535, 65_535),
+            "half a GIF": lambda: images.gif_of_screen(9_000, 9_000),
         }[bomb]()
         assert len(sent) < 40_000
         avatars = avatars_of()
@@ -273,16 +273,16 @@ class TestHostilePicture:
         assert taken[0] < 20 * 1024**2
 
     def test_as_many_pixels_as_are_admitted_are_taken(self, avatars):
-        assert decoded(avatars.stored(pictures.png(8_000, 5_000, 1, 0))).size == (512, 320)
-        assert avatars.refuses(pictures.png(8_000, 5_001, 1, 0), 400, BROKEN)
+        assert decoded(avatars.stored(images.png(8_000, 5_000, 1, 0))).size == (512, 320)
+        assert avatars.refuses(images.png(8_000, 5_001, 1, 0), 400, BROKEN)
 
     def test_a_jpeg_with_scans_without_end_is_refused(self, avatars):
-        sent = pictures.jpeg_of_scans(8_000, 5_000, 300)
+        sent = images.jpeg_of_scans(8_000, 5_000, 300)
         assert len(sent) < 100_000
         assert avatars.refuses(sent, 400, BROKEN)
 
     def test_a_jpeg_with_a_few_scans_is_taken(self, avatars):
-        assert avatars.stored(pictures.jpeg_of_scans(400, 300, 9))
+        assert avatars.stored(images.jpeg_of_scans(400, 300, 9))
         assert corners(decoded(avatars.stored(encoded(format="JPEG", progressive=True))))[0] == RED
 
     @pytest.mark.parametrize("format", FORMATS)
@@ -294,7 +294,7 @@ class TestHostilePicture:
     def test_a_picture_with_a_wrong_byte_is_taken_or_refused_and_never_a_failure(
         self, format, avatars
     ):
-        sent = bytearray(pictures.told(format))
+        sent = bytearray(images.told(format))
         for at in range(0, len(sent), len(sent) // 40):
             hostile = bytes(sent[:at] + bytes([sent[at] ^ 0xFF]) + sent[at + 1 :])
             assert avatars.put(hostile).status_code in {200, 400, 415}
@@ -309,7 +309,7 @@ class TestHostilePicture:
 
     @pytest.mark.parametrize("size", [(0, 0), (0, 10)])
     def test_a_picture_without_pixels_is_refused(self, size, avatars):
-        answer = avatars.put(pictures.png(*size, 8, 2))
+        answer = avatars.put(images.png(*size, 8, 2))
         assert answer.json in (BROKEN, NO_PICTURE)
 
     @pytest.mark.parametrize(
@@ -906,10 +906,10 @@ class TestFailure:
 
     def test_a_full_disk_is_one(self, avatars, before):
         with no_file_longer_than(4096):
-            answer = avatars.put(pictures.noise())
+            answer = avatars.put(images.noise())
         assert (answer.status_code, answer.json) == (500, FAILED)
         assert (avatars.files(), avatars.column()) == ([before], before)
-        assert avatars.put(pictures.noise()).status_code == 200
+        assert avatars.put(images.noise()).status_code == 200
 
     def test_a_file_that_cannot_be_removed_is_logged(self, avatars, before, caplog):
         file = avatars.media / before

@@ -13,9 +13,9 @@ from flask_sqlalchemy import SQLAlchemy
 from marshmallow import Schema, fields
 
 import flask_profile
-from answers import FAILED
 from conftest import JOHN, JOHN_AS_JSON, SECRET, user_of
 from flask_profile import ProfileBlueprint, ProfileMixin, ProfileSchema
+from responses import FAILED
 
 
 class Name(Schema):

@@ -56,9 +56,9 @@ from sqlalchemy.sql import Update
 from werkzeug.exceptions import NotFound
 from werkzeug.serving import make_server
 
-from answers import FAILED, INACTIVE, NOT_FOUND, NOT_PROVIDED, NOT_VALID
 from conftest import JOHN, JOHN_AS_JSON, SECRET, user_of
 from flask_profile import ConfigurationError, ProfileMixin, ProfileSchema, profile_updated
+from responses import FAILED, INACTIVE, NOT_FOUND, NOT_PROVIDED, NOT_VALID
 
 URL = "/api/profile/"
 PROFILE = json.loads(JOHN_AS_JSON)

@@ -10,8 +10,8 @@ from marshmallow import Schema, fields
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from werkzeug.exceptions import NotFound
 
-from answers import FAILED, INACTIVE
 from flask_profile import ConfigurationError
+from responses import FAILED, INACTIVE
 
 
 class Failing(Schema):

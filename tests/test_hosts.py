@@ -20,9 +20,9 @@ from sqlalchemy import delete, update
 from werkzeug.security import generate_password_hash
 from werkzeug.test import Client
 
-from answers import FAILED, INACTIVE, NOT_FOUND, NOT_PROVIDED, NOT_VALID
 from conftest import JOHN_AS_JSON, Host
 from flask_profile import ConfigurationError, ProfileBlueprint, ProfileMixin, openapi_spec
+from responses import FAILED, INACTIVE, NOT_FOUND, NOT_PROVIDED, NOT_VALID
 
 PASSWORD = "correct horse battery staple"
 PASSWORD_HASH = generate_password_hash(PASSWORD, "pbkdf2:sha256:1")

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 from sqlalchemy import Integer, String, Uuid, select
 
-from answers import PROFILE
 from conftest import keyed
 from hostile import HOSTS, IDENTITIES, KEY, TOKENS, fits_a_header
+from responses import PROFILE
 
 
 def picture():

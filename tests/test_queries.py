@@ -38,11 +38,11 @@ from sqlalchemy.orm import (
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.types import Integer, UserDefinedType
 
-from answers import NOT_FOUND
 from conftest import JOHN_AS_JSON, keyed, user_of
 from flask_profile import ConfigurationError, ProfileMixin, ProfileSchema
 from flask_profile.queries import UserNotFoundError, identity_parser
 from hostile import IDENTITIES, JSON_VALUES, KEY
+from responses import NOT_FOUND
 
 
 class Guid(TypeDecorator):
