@@ -1,4 +1,4 @@
-"""Runs the code of the README with the tests, and takes the databases to test on."""
+"""Runs the code blocks of the README and the docs as tests, and adds the --database option."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ pytest_collect_file = Sybil(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None, None, None]:
-    """Report a block that Sybil skips as skipped, which pytest no longer does of itself."""
+    """Report a code block as skipped if Sybil skips it.
+
+    Sybil raises ``unittest.SkipTest``, which pytest no longer treats as a skip.
+    """
     try:
         yield
     except SkipTest as skipped:
@@ -31,21 +34,21 @@ def pytest_runtest_call() -> Generator[None, None, None]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --database, which may be repeated."""
+    """Add the --database option, which may be repeated."""
     parser.addoption(
         "--database",
         action="append",
         metavar="URL",
-        help="test on this database instead of SQLite in memory; may be repeated",
+        help="run the tests on this database instead of in-memory SQLite; may be repeated",
     )
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say which databases were not tested, unless the reader chose them."""
+    """Report which databases were not tested, unless --database was given."""
     if not config.getoption("--database"):
         terminalreporter.write_line(
-            "SQLite in memory only: PostgreSQL and MariaDB were skipped, since no --database URL "
-            "named them (see CONTRIBUTING.md)."
+            "Tested on in-memory SQLite only. To test on PostgreSQL or MariaDB, pass --database "
+            "(see CONTRIBUTING.md)."
         )

@@ -1,4 +1,4 @@
-"""Upload avatars and edit a profile by a browser, from a page that the demo's origin serves."""
+"""Upload avatars and edit profiles in a browser, on a page with the same origin as the demo."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ const PROFILE = "/api/profile/", AVATAR = "/api/profile/avatar/";
 let authorization = {};
 
 async function request(method, path, {body, headers} = {}) {
-  const answer = await fetch(path, {method, body, headers: {...authorization, ...headers}});
-  const text = await answer.text();
-  const etag = answer.headers.get("ETag");
-  return {status: answer.status, etag, json: text ? JSON.parse(text) : null};
+  const response = await fetch(path, {method, body, headers: {...authorization, ...headers}});
+  const text = await response.text();
+  const etag = response.headers.get("ETag");
+  return {status: response.status, etag, json: text ? JSON.parse(text) : null};
 }
 
 async function signIn(email, password) {
@@ -52,24 +52,24 @@ function edit(changes, etag) {
   return request("PATCH", PROFILE, {body: JSON.stringify(changes), headers});
 }
 
-const picked = () => document.querySelector("input").files[0];
+const selectedFile = () => document.querySelector("input").files[0];
 
 function uploadForm() {
   const form = new FormData();
-  form.append("avatar", picked());
+  form.append("avatar", selectedFile());
   return new Promise((resolve, reject) => {
-    const sending = new XMLHttpRequest(), progress = [];
-    sending.upload.onprogress = (event) => progress.push([event.loaded, event.total]);
-    sending.onload = () =>
-      resolve({status: sending.status, json: JSON.parse(sending.responseText), progress});
-    sending.onerror = () => reject(new Error("The upload has got no answer."));
-    sending.open("PUT", AVATAR);
-    sending.setRequestHeader("Authorization", authorization.Authorization);
-    sending.send(form);
+    const xhr = new XMLHttpRequest(), progress = [];
+    xhr.upload.onprogress = (event) => progress.push([event.loaded, event.total]);
+    xhr.onload = () =>
+      resolve({status: xhr.status, json: JSON.parse(xhr.responseText), progress});
+    xhr.onerror = () => reject(new Error("The upload got no response."));
+    xhr.open("PUT", AVATAR);
+    xhr.setRequestHeader("Authorization", authorization.Authorization);
+    xhr.send(form);
   });
 }
 
-const uploadBlob = () => request("PUT", AVATAR, {body: new Blob([picked()])});
+const uploadBlob = () => request("PUT", AVATAR, {body: new Blob([selectedFile()])});
 
 async function show(url) {
   const image = document.querySelector("img");
@@ -78,47 +78,49 @@ async function show(url) {
   const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
   const context = canvas.getContext("2d", {willReadFrequently: true});
   context.drawImage(image, 0, 0);
-  const at = (part) => [...context.getImageData(canvas.width / 2, canvas.height * part, 1, 1).data];
-  return {size: [image.naturalWidth, image.naturalHeight], top: at(0.1), bottom: at(0.9)};
+  const pixelAt = (height) =>
+    [...context.getImageData(canvas.width / 2, canvas.height * height, 1, 1).data];
+  const size = [image.naturalWidth, image.naturalHeight];
+  return {size, top: pixelAt(0.1), bottom: pixelAt(0.9)};
 }
 </script>
 """
 
 
-def photo() -> bytes:
-    """A large photo that a camera took on its side and that tells where: its top is red."""
+def make_photo() -> bytes:
+    """Return a large photo with a red top, an EXIF orientation of 90 degrees and a GPS position."""
     noise = Image.effect_noise((4000, 3000), 20)
-    picture = Image.merge("RGB", [noise] * 3)
-    picture.paste("red", (0, 0, 1000, 3000))
+    image = Image.merge("RGB", [noise] * 3)
+    image.paste("red", (0, 0, 1000, 3000))
     exif = Image.Exif()
     exif[ORIENTATION] = ROTATED_BY_90
     exif.get_ifd(GPS).update({1: "N", 2: (48.0, 51.0, 29.9), 3: "E", 4: (2.0, 17.0, 40.2)})
     data = BytesIO()
-    picture.save(data, "JPEG", quality=85, exif=exif)
+    image.save(data, "JPEG", quality=85, exif=exif)
     with Image.open(data) as opened:
-        assert opened.getexif().get_ifd(GPS), "The photo has lost its place before its upload."
+        assert opened.getexif().get_ifd(GPS), "The test photo has no GPS position."
     return data.getvalue()
 
 
 @contextmanager
-def demo(folder: Path) -> Iterator[tuple[str, list[tuple[str, str, int]]]]:
-    """Serve the demo and a page; yield its origin, and what has been answered to which request."""
-    answered: list[tuple[str, str, int]] = []
+def serve_demo(folder: Path) -> Iterator[tuple[str, list[tuple[str, str, int]]]]:
+    """Serve the demo and the page; yield the origin, and a list of (method, path, status)."""
+    log: list[tuple[str, str, int]] = []
 
-    def note(response: Response) -> Response:
-        answered.append((request.method, request.path, response.status_code))
+    def record(response: Response) -> Response:
+        log.append((request.method, request.path, response.status_code))
         return response
 
     module = runpy.run_path("examples/demo/app.py", run_name="demo")
     app: Flask = module["create_app"](str(folder))
     app.add_url_rule("/uploads", view_func=lambda: PAGE)
-    app.after_request(note)
+    app.after_request(record)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", answered
+        yield f"http://127.0.0.1:{server.server_port}", log
     finally:
         server.shutdown()
         thread.join()
@@ -127,124 +129,128 @@ def demo(folder: Path) -> Iterator[tuple[str, list[tuple[str, str, int]]]]:
             module["db"].engine.dispose()
 
 
-def pick(page: Page, name: str, media_type: str, data: bytes) -> None:
-    """Choose a file as a user does."""
+def select_file(page: Page, name: str, media_type: str, data: bytes) -> None:
+    """Select a file in the page's file input."""
     page.set_input_files("input", {"name": name, "mimeType": media_type, "buffer": data})
 
 
-def check_upload(page: Page, answer: dict[str, Any], stored: Callable[[], set[str]]) -> str:
-    """Check that the avatar of an answer is what is stored and shown; return its URL."""
-    assert answer["status"] == 200, answer
-    avatar: str = answer["json"]["avatar"]
-    assert stored() == {avatar}, f"There are {stored()}, and the avatar is {avatar}."
-    with page.expect_response(f"**{avatar}") as response:
+def check_upload(page: Page, response: dict[str, Any], list_stored: Callable[[], set[str]]) -> str:
+    """Check that the avatar in a response is stored and displayed; return its URL."""
+    assert response["status"] == 200, response
+    avatar: str = response["json"]["avatar"]
+    stored = list_stored()
+    assert stored == {avatar}, f"The stored files are {stored}, but the avatar is {avatar}."
+    with page.expect_response(f"**{avatar}") as image_response:
         shown = page.evaluate("(url) => show(url)", avatar)
-    assert shown["size"] == [SIZE * 3 // 4, SIZE], f"It is not upright, or not fitted: {shown}"
+    assert shown["size"] == [SIZE * 3 // 4, SIZE], f"The orientation or the size is wrong: {shown}"
     red, green, blue, opacity = shown["top"]
-    assert red > 200 > 90 > max(green, blue), f"Its top is not red: {shown}"
+    assert red > 200 > 90 > max(green, blue), f"The top is not red: {shown}"
     assert opacity == 255, shown
-    assert max(shown["bottom"][:3]) - min(shown["bottom"][:3]) < 30, f"Not grey: {shown}"
+    assert max(shown["bottom"][:3]) - min(shown["bottom"][:3]) < 30, (
+        f"The bottom is not grey: {shown}"
+    )
 
-    assert response.value.header_value("Content-Type") == "image/webp", response.value.headers
-    assert response.value.header_value("X-Content-Type-Options") == "nosniff"
-    body = response.value.body()
+    image = image_response.value
+    assert image.header_value("Content-Type") == "image/webp", image.headers
+    assert image.header_value("X-Content-Type-Options") == "nosniff"
+    body = image.body()
     with Image.open(BytesIO(body)) as served:
-        told = set(served.info) & {"exif", "xmp", "icc_profile"}
+        metadata = set(served.info) & {"exif", "xmp", "icc_profile"}
         assert served.format == "WEBP", served.format
-        assert not served.getexif(), "It has EXIF."
-        assert not told, f"It has {told}."
-    assert b"EXIF" not in body, "It has a chunk of EXIF."
+        assert not served.getexif(), "The image has EXIF data."
+        assert not metadata, f"The image contains {metadata}."
+    assert b"EXIF" not in body, "The file has an EXIF chunk."
     return avatar
 
 
 def check_avatars(page: Page, folder: Path) -> None:
-    """Upload by a form with progress, then as a Blob; then what is no picture; then remove it."""
+    """Upload with a form and as a Blob, upload files that are refused, and remove the avatar."""
 
-    def stored() -> set[str]:
+    def list_stored() -> set[str]:
         return {f"/media/avatars/{path.name}" for path in folder.glob("media/**/*.*")}
 
-    data = photo()
-    pick(page, "photo.jpg", "image/jpeg", data)
-    answer = page.evaluate("uploadForm()")
-    first = check_upload(page, answer, stored)
-    sent, total = answer["progress"][-1]
-    assert sent == total > len(data), f"The progress is {answer['progress']}."
+    data = make_photo()
+    select_file(page, "photo.jpg", "image/jpeg", data)
+    response = page.evaluate("uploadForm()")
+    first = check_upload(page, response, list_stored)
+    sent, total = response["progress"][-1]
+    assert sent == total > len(data), f"The progress is {response['progress']}."
 
-    second = check_upload(page, page.evaluate("uploadBlob()"), stored)
-    assert second != first, "The name has not changed, which a cache would not see."
+    second = check_upload(page, page.evaluate("uploadBlob()"), list_stored)
+    assert second != first, "The URL has not changed, so caches would keep the old avatar."
 
-    pick(page, "x.png", "image/png", b"<!doctype html><script>alert(1)</script>")
+    select_file(page, "x.png", "image/png", b"<!doctype html><script>alert(1)</script>")
     for upload in ("uploadForm()", "uploadBlob()"):
-        answer = page.evaluate(upload)
-        assert answer["status"] == 415, answer
-    pick(page, "photo.jpg", "image/jpeg", data + bytes(6 * 1024**2 - len(data)))
+        response = page.evaluate(upload)
+        assert response["status"] == 415, response
+    select_file(page, "photo.jpg", "image/jpeg", data + bytes(6 * 1024**2 - len(data)))
     for upload in ("uploadForm()", "uploadBlob()"):
-        answer = page.evaluate(upload)
-        assert answer["status"] == 413, answer
+        response = page.evaluate(upload)
+        assert response["status"] == 413, response
     assert page.evaluate("request('GET', PROFILE)")["json"]["avatar"] == second
-    assert stored() == {second}, f"Refused uploads have left {stored()}."
+    assert list_stored() == {second}, f"After refused uploads, these files exist: {list_stored()}."
 
     for _ in range(2):
-        answer = page.evaluate("request('DELETE', AVATAR)")
-        assert answer["status"] == 204, answer
+        response = page.evaluate("request('DELETE', AVATAR)")
+        assert response["status"] == 204, response
     assert page.evaluate("request('GET', PROFILE)")["json"]["avatar"] is None
-    assert not stored(), stored()
+    assert not list_stored(), list_stored()
 
 
-def check_edits(page: Page, answered: list[tuple[str, str, int]]) -> None:
-    """Edit with an ETag that holds, then with one that no longer does, and read from the cache."""
+def check_edits(page: Page, log: list[tuple[str, str, int]]) -> None:
+    """Edit with a current ETag, then with an outdated one, and read from the browser's cache."""
     etag = page.evaluate("request('GET', PROFILE)")["etag"]
-    answer = page.evaluate("(etag) => edit({first_name: 'Jo'}, etag)", etag)
-    assert (answer["status"], answer["json"]["first_name"]) == (200, "Jo"), answer
-    late = page.evaluate("(etag) => edit({first_name: 'Late'}, etag)", etag)
-    assert late["status"] == 412, late
+    edited = page.evaluate("(etag) => edit({first_name: 'Jo'}, etag)", etag)
+    assert (edited["status"], edited["json"]["first_name"]) == (200, "Jo"), edited
+    refused = page.evaluate("(etag) => edit({first_name: 'Late'}, etag)", etag)
+    assert refused["status"] == 412, refused
 
-    for status in (200, 304):  # Which the script does not see: to it the browser's cache answers.
+    for status in (200, 304):  # The script sees 200 both times, because the cache handles a 304.
         read = page.evaluate("request('GET', PROFILE)")
-        assert answered[-1] == ("GET", "/api/profile/", status), answered[-1]
-        assert read == answer, f"{read} has been read, {answer} written."
+        assert log[-1] == ("GET", "/api/profile/", status), log[-1]
+        assert read == edited, f"The page read {read} after it wrote {edited}."
 
 
-def check(page: Page, origin: str, folder: Path, answered: list[tuple[str, str, int]]) -> None:
-    """Do what users do, and look at what the browser has to say of it."""
+def check(page: Page, origin: str, folder: Path, log: list[tuple[str, str, int]]) -> None:
+    """Use the page as two users do, and check the messages in the browser's console."""
     errors: list[str] = []
 
-    def note(message: ConsoleMessage) -> None:
+    def record(message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
             errors.append(message.text)
 
-    page.on("console", note)
+    page.on("console", record)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"{origin}/uploads")
-    for user, number in (("john", 1), ("alice", 42)):  # One after the other at the same browser.
+    for user, number in (("john", 1), ("alice", 42)):  # Both in the same browser.
         email = f"{user}@example.com"
         status = page.evaluate("(email) => signIn(email, 'demo-password')", email)
-        assert status == 200, f"The sign-in of {email} is answered with {status}."
+        assert status == 200, f"The sign-in of {email} gets status {status}."
         assert page.evaluate("request('GET', PROFILE)")["json"]["id"] == number
         check_avatars(page, folder)
-        check_edits(page, answered)
+        check_edits(page, log)
 
-    refusals = re.findall(r"Failed to load resource: .* status of (\d+) ", "\n".join(errors))
+    failed = re.findall(r"Failed to load resource: .* status of (\d+) ", "\n".join(errors))
     expected = ["415", "415", "413", "413", "412"] * 2
     assert len(errors) == len(expected), errors
-    assert refusals == expected, errors
+    assert failed == expected, errors
 
 
 def main() -> None:
-    """Serve the demo and drive a browser."""
+    """Serve the demo and control a browser."""
     chromium = shutil.which("chromium")
     if chromium is None:
-        sys.exit("There is no chromium: apt-get install chromium")
+        sys.exit("chromium is not installed: apt-get install chromium")
     with (
         tempfile.TemporaryDirectory() as name,
-        demo(Path(name)) as (origin, answered),
+        serve_demo(Path(name)) as (origin, log),
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page()
         page.set_default_timeout(30_000)
-        check(page, origin, Path(name), answered)
-        print(f"Chromium {browser.version} uploads, shows, edits and removes.")
+        check(page, origin, Path(name), log)
+        print(f"Uploads and edits work in Chromium {browser.version}.")
         browser.close()
 
 

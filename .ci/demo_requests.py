@@ -1,4 +1,4 @@
-"""Paste the requests that the running demo printed, and check what they answer."""
+"""Run the curl commands that the running demo has printed, and check their responses."""
 
 from __future__ import annotations
 

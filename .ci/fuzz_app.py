@@ -1,4 +1,4 @@
-"""The apps that .ci/fuzz.py sends its requests to, on PostgreSQL; gunicorn makes application()."""
+"""The apps that .ci/fuzz.py sends requests to, on PostgreSQL; gunicorn calls application()."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from flask_profile import ProfileBlueprint, ProfileMixin
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from conftest import JOHN, JOHN_AS_JSON, user_of
-from hostile import HOSTS, KEY
+from conftest import JOHN, JOHN_AS_JSON, make_user_model
+from hostile import HOSTS, USER_UUID
 
 SERVER = make_url("postgresql+psycopg://postgres@127.0.0.1/test")
-OPTIONS = "-csearch_path=flask_profile_fuzz -csynchronous_commit=off"  # Edits need not be slow.
+OPTIONS = "-csearch_path=flask_profile_fuzz -csynchronous_commit=off"  # Makes edits fast.
 DATABASE = SERVER.update_query_dict({"options": OPTIONS})
 HS256 = HOSTS["HS256"]
-MAX_PICTURE, MAX_BODY = 4_000, 30_000
+MAX_IMAGE, MAX_BODY = 4_000, 30_000
 ANY_SUB = HS256 | {"JWT_VERIFY_SUB": False}
 CONFIGS: dict[str, dict[str, Any]] = {name.replace(" ", "-"): HOSTS[name] for name in HOSTS} | {
     "any-sub": ANY_SUB,
@@ -35,27 +35,27 @@ CONFIGS: dict[str, dict[str, Any]] = {name.replace(" ", "-"): HOSTS[name] for na
     "cookies": HS256 | {"JWT_TOKEN_LOCATION": ["cookies"], "JWT_CSRF_CHECK_FORM": True},
     "query": HS256 | {"JWT_TOKEN_LOCATION": ["query_string"]},
     "json": HS256 | {"JWT_TOKEN_LOCATION": ["json"]},
-    "open": HS256
+    "full": HS256
     | {
         "PROFILE_METHODS": ["GET", "PATCH", "POST"],
         "PROFILE_AVATARS": True,
         "PROFILE_AVATAR_SIZE": 16,
-        "PROFILE_AVATAR_MAX_BYTES": MAX_PICTURE,
+        "PROFILE_AVATAR_MAX_BYTES": MAX_IMAGE,
         "MAX_CONTENT_LENGTH": MAX_BODY,
     },
 }
 INACTIVE = {"id": 7, "username": "ann", "email": "ann@example.com", "is_active": False}
-EVE = {"id": 4_000_008, "username": "eve", "email": "eve@example.com"}  # Whose row is edited.
-MEMBER_AS_JSON = JOHN_AS_JSON.replace("1", f'"{KEY}"', 1)
+EVE = {"id": 4_000_008, "username": "eve", "email": "eve@example.com"}  # Edits change her row only.
+MEMBER_AS_JSON = JOHN_AS_JSON.replace("1", f'"{USER_UUID}"', 1)
 
 
-def make() -> tuple[SQLAlchemy, type[Any], type[Any], dict[str, Flask]]:
-    """Return the database, its models, and the apps by their prefix, which serve both models.
+def create_apps() -> tuple[SQLAlchemy, type[Any], type[Any], dict[str, Flask]]:
+    """Return the database, its two models, and the apps by URL prefix. Each app serves both models.
 
-    Keys are made anew in each process, so that the configs are handed down by the environment.
+    Each process generates new signing keys, so the configs are passed in an environment variable.
     """
     db = SQLAlchemy()
-    user = user_of(db)
+    user = make_user_model(db)
 
     class Member(ProfileMixin, db.Model):  # type: ignore[name-defined]
         id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -73,29 +73,29 @@ def make() -> tuple[SQLAlchemy, type[Any], type[Any], dict[str, Flask]]:
 
 
 def application() -> DispatcherMiddleware:
-    """Return what gunicorn serves."""
-    return DispatcherMiddleware(NotFound(), make()[-1])
+    """Return the WSGI app that gunicorn serves."""
+    return DispatcherMiddleware(NotFound(), create_apps()[-1])
 
 
-def fill() -> None:
-    """Put active users, an inactive one and a member into new tables."""
+def create_tables() -> None:
+    """Create the tables, with two active users, an inactive one and a member."""
     engine = create_engine(SERVER)
     with engine.begin() as connection:
         connection.execute(text("DROP SCHEMA IF EXISTS flask_profile_fuzz CASCADE"))
         connection.execute(text("CREATE SCHEMA flask_profile_fuzz"))
     engine.dispose()
-    db, user, member, apps = make()
+    db, user, member, apps = create_apps()
     with apps["/HS256"].app_context():
         db.create_all()
         users = [user(**JOHN), user(**INACTIVE), user(**JOHN | EVE | {"avatar": None})]
-        db.session.add_all([*users, member(**JOHN | {"id": KEY})])
+        db.session.add_all([*users, member(**JOHN | {"id": USER_UUID})])
         db.session.commit()
         db.session.remove()
         db.engine.dispose()
 
 
-def read(statement: Any) -> list[tuple[Any, ...]]:
-    """Return the rows of a statement."""
+def fetch_rows(statement: Any) -> list[tuple[Any, ...]]:
+    """Return the rows that a statement selects."""
     engine = create_engine(DATABASE)
     with engine.connect() as connection:
         rows = [tuple(row) for row in connection.execute(statement)]
@@ -103,15 +103,15 @@ def read(statement: Any) -> list[tuple[Any, ...]]:
     return rows
 
 
-def others_than_eve() -> list[tuple[Any, ...]]:
-    """Return all rows that nobody edits."""
-    _, user, member, _ = make()
+def fetch_unedited_rows() -> list[tuple[Any, ...]]:
+    """Return all rows that no request may change."""
+    _, user, member, _ = create_apps()
     table = user.__table__
     others = select(table).where(table.c.id != EVE["id"]).order_by(table.c.id)
-    return read(others) + read(select(member.__table__))
+    return fetch_rows(others) + fetch_rows(select(member.__table__))
 
 
-def avatar_of_eve() -> str | None:
-    """Return the name of the file that Eve's row names."""
-    _, user, _, _ = make()
-    return read(select(user.avatar).filter_by(id=EVE["id"]))[0][0]
+def fetch_avatar_of_eve() -> str | None:
+    """Return the name of Eve's avatar file."""
+    _, user, _, _ = create_apps()
+    return fetch_rows(select(user.avatar).filter_by(id=EVE["id"]))[0][0]

@@ -1,6 +1,6 @@
-"""Serve apps of different settings, and let schemathesis run all its checks by their documents.
+"""Serve apps with different settings, and run all schemathesis checks on their OpenAPI documents.
 
-Its argument is the schemathesis program, which has an environment of its own.
+The argument is the path of the schemathesis program, which has its own virtual environment.
 """
 
 from __future__ import annotations
@@ -29,15 +29,16 @@ db = SQLAlchemy()
 
 
 class User(ProfileMixin, db.Model):  # type: ignore[name-defined, misc]
-    """A user with a column of the host's own."""
+    """A user with a column that the mixin does not have."""
 
     nickname: Mapped[str | None] = mapped_column(String(30))
 
 
-class Own(ProfileSchema):
-    """A schema that sends and loads more.
+class CustomSchema(ProfileSchema):
+    """A schema that sends and loads more fields.
 
-    Only text: of numbers marshmallow takes more than JSON Schema can say, and of 1.0 less.
+    All of them are strings. For numbers, marshmallow and JSON Schema do not accept the same values:
+    marshmallow accepts some that JSON Schema cannot describe, and rejects 1.0 for an integer.
     """
 
     nickname = fields.String(allow_none=True)
@@ -45,22 +46,23 @@ class Own(ProfileSchema):
     shout = fields.Function(lambda user: user.username.upper())
 
 
-EDITED = {
+ALL_FEATURES = {
     "PROFILE_METHODS": ["GET", "PATCH", "POST"],
     "PROFILE_AVATARS": True,
     "PROFILE_MEDIA_STORAGE": "memory://",
 }
 APPS: dict[str, dict[str, Any]] = {
     "by default": {},
-    "everything": EDITED,
-    "own schema and prefix": EDITED | {"PROFILE_SCHEMA": Own, "PROFILE_URL_PREFIX": "/v2/me"},
-    "cookies with CSRF": EDITED | {"JWT_TOKEN_LOCATION": ["cookies"]},
+    "everything": ALL_FEATURES,
+    "own schema and prefix": ALL_FEATURES
+    | {"PROFILE_SCHEMA": CustomSchema, "PROFILE_URL_PREFIX": "/v2/me"},
+    "cookies with CSRF": ALL_FEATURES | {"JWT_TOKEN_LOCATION": ["cookies"]},
     "JSON required": {"PROFILE_REQUIRE_JSON": True},
 }
 
 
-def app_of(config: dict[str, Any], folder: str) -> tuple[Flask, str]:
-    """Return an app with one user, and what its client is told of the token."""
+def create_app(config: dict[str, Any], folder: str) -> tuple[Flask, str]:
+    """Return an app with one user, and the schemathesis settings that send this user's token."""
     app = Flask("host")
     app.config.update(
         SQLALCHEMY_DATABASE_URI=f"sqlite:///{folder}/users.db", JWT_SECRET_KEY="x" * 32, **config
@@ -77,19 +79,19 @@ def app_of(config: dict[str, Any], folder: str) -> tuple[Flask, str]:
         token = create_access_token("1", expires_delta=False)
         if "JWT_TOKEN_LOCATION" not in config:
             return app, f'[auth.openapi.bearer]\nbearer = "{token}"\n'
-        keys = {"access_token_cookie": token, "csrf_token": get_csrf_token(token)}
-        sent = (f'[auth.openapi.{key}]\napi_key = "{value}"\n' for key, value in keys.items())
-        return app, "".join(sent)
+        values = {"access_token_cookie": token, "csrf_token": get_csrf_token(token)}
+        tables = (f'[auth.openapi.{name}]\napi_key = "{value}"\n' for name, value in values.items())
+        return app, "".join(tables)
 
 
 def main(schemathesis: str) -> None:
-    """Check all apps, and end with the first that is refused."""
+    """Check all apps, and exit at the first that fails."""
     environment = os.environ | {"SCHEMATHESIS_HOOKS": str(HERE / "schemathesis_hooks.py")}
     for name, config in APPS.items():
         with tempfile.TemporaryDirectory() as folder:
-            app, token = app_of(config, folder)
+            app, auth_settings = create_app(config, folder)
             settings = Path(folder, "schemathesis.toml")
-            settings.write_text((HERE / "schemathesis.toml").read_text() + token)
+            settings.write_text((HERE / "schemathesis.toml").read_text() + auth_settings)
             server = make_server("127.0.0.1", 0, app, threaded=True)
             Thread(target=server.serve_forever, daemon=True).start()
             command = [schemathesis, "--config-file", str(settings), "run"]

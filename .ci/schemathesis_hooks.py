@@ -1,4 +1,4 @@
-"""Pictures for the operations that ask for one: OpenAPI cannot say what makes bytes a picture."""
+"""Valid images for the operations that take one, since OpenAPI cannot describe image data."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from hypothesis import strategies
 from PIL import Image
 
 
-def pictures(kind: str) -> strategies.SearchStrategy[bytes]:
-    """Return what makes pictures of a format, of any size and colour."""
+def image_strategy(image_format: str) -> strategies.SearchStrategy[bytes]:
+    """Return a strategy that generates images of one format, in any size and colour."""
 
-    def encoded(size: tuple[int, int], colour: tuple[int, int, int]) -> bytes:
+    def encode(size: tuple[int, int], colour: tuple[int, int, int]) -> bytes:
         file = BytesIO()
-        Image.new("RGB", size, colour).save(file, kind)
+        Image.new("RGB", size, colour).save(file, image_format)
         return file.getvalue()
 
     byte = strategies.integers(0, 255)
     side = strategies.integers(1, 600)
     return strategies.builds(
-        encoded, strategies.tuples(side, side), strategies.tuples(byte, byte, byte)
+        encode, strategies.tuples(side, side), strategies.tuples(byte, byte, byte)
     )
 
 
 for name in ("png", "jpeg", "webp", "gif"):
-    schemathesis.openapi.media_type(f"image/{name}", pictures(name.upper()))
+    schemathesis.openapi.media_type(f"image/{name}", image_strategy(name.upper()))

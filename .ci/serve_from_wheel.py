@@ -1,4 +1,4 @@
-"""Serve a profile from the installed wheel, in an environment with nothing else in it."""
+"""Serve a profile from the installed wheel, in an environment that has nothing else."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ with tempfile.TemporaryDirectory() as folder:
         db.session.add(quickstart["User"](username="john_doe", email="john@example.com"))
         db.session.commit()
         headers = {"Authorization": f"Bearer {create_access_token('1')}"}
-        answer = app.test_client().post("/api/profile/", headers=headers)
-        assert answer.status_code == 200, answer.data
-        print(answer.get_data(as_text=True))
+        response = app.test_client().post("/api/profile/", headers=headers)
+        assert response.status_code == 200, response.data
+        print(response.get_data(as_text=True))

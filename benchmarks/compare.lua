@@ -1,4 +1,4 @@
--- Asks for the profiles of many users in turns: their tokens are the lines of the file TOKENS.
+-- Requests the profiles of many users in turn. The file TOKENS has one token per line.
 local requests, last = {}, 0
 
 function init()

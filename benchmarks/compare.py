@@ -1,9 +1,10 @@
-"""Compare the library with what else answers a profile, and write docs/performance.md.
+"""Compare the library with other ways to serve a profile, and write docs/performance.md.
 
-Makes a virtual environment for each contender (kept in .venvs), the same table in a SQLite file and
-in a PostgreSQL database of its own, and lets the contenders answer in turns: in process, and over
-HTTP, where one core serves and another runs wrk. Exits with 1 where they do not answer the same, or
-where a refused token does not cost less than an accepted one. Needs Linux, wrk and PostgreSQL.
+This creates a virtual environment for each contender (kept in .venvs), and the same table in a
+SQLite file and in a separate PostgreSQL database. The contenders then take turns: in process, and
+over HTTP, where one core runs the server and another runs wrk. The script exits with status 1 if
+their responses differ, or if a refused token does not cost less than an accepted one. It needs
+Linux, wrk and PostgreSQL.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from compare_report import Figures, chart, table, write_report
-from processes import children_of, free_port, listens, wait_until
+from compare_report import Figures, draw_chart, format_table, write_report
+from processes import children_of, free_port, is_listening, wait_until
 
 HERE = Path(__file__).parent
 CORES = sorted(os.sched_getaffinity(0))
@@ -36,7 +37,7 @@ Key = TypeVar("Key")
 
 
 class Contender(NamedTuple):
-    """How a module of contenders/ is called, and what its environment has to hold."""
+    """The label of a module of contenders/, the packages that it requires, and its server."""
 
     label: str
     requires: str
@@ -59,12 +60,12 @@ CONTENDERS = {
 SAME_BODY = ("by_hand", "floor", "drf", "djoser")
 
 
-def python_of(name: str) -> str:
-    """Return the interpreter of an environment, which is made where it is missing or outdated."""
+def prepare_environment(name: str) -> str:
+    """Create an environment unless it is up to date, and return the path of its interpreter."""
     folder, requires = HERE / ".venvs" / name, CONTENDERS[name].requires
     stamp, python = folder / "requires.txt", str(folder / "bin/python")
     if not stamp.exists() or stamp.read_text() != requires:
-        print(f"Making the environment of {name} …", flush=True)
+        print(f"Creating the environment of {name} …", flush=True)
         venv.create(folder, clear=True, with_pip=True)
         subprocess.run(
             [python, "-m", "pip", "install", "-q", *requires.split()], check=True, cwd=HERE.parent
@@ -75,7 +76,7 @@ def python_of(name: str) -> str:
 
 @dataclass
 class Bench:
-    """One run: its databases, how long it takes, and what it has started."""
+    """One run: its databases, its duration, and the workers that it has started."""
 
     folder: Path
     stack: ExitStack
@@ -91,40 +92,40 @@ class Bench:
     def sqlite(self) -> str:
         return f"sqlite:///{self.folder / 'users.db'}"
 
-    def tables(self, action: str, database: str, **options: object) -> str:
-        """Run compare_tables.py, where there is a driver for it."""
+    def manage_tables(self, action: str, database: str, **options: object) -> str:
+        """Run compare_tables.py in an environment that has a PostgreSQL driver."""
         script = str(HERE / "compare_tables.py")
-        given = [f"--{name}={value}" for name, value in options.items()]
-        command = [python_of("ours"), script, action, database, *given]
+        arguments = [f"--{name}={value}" for name, value in options.items()]
+        command = [prepare_environment("ours"), script, action, database, *arguments]
         output: str = subprocess.check_output(command, text=True)
         return output.strip()
 
-    def schema(self, name: str, **options: object) -> str:
-        """Make a table in a schema of its own, and return the URL that finds it there."""
-        self.tables("fill", self.postgresql, schema=name, **options)
+    def create_schema(self, name: str, **options: object) -> str:
+        """Create a table in a separate schema, and return a URL whose connections use it."""
+        self.manage_tables("fill", self.postgresql, schema=name, **options)
         return f"{self.postgresql}?options=-csearch_path%3D{name}"
 
-    def in_turns(
+    def measure(
         self, measures: Mapping[Key, Callable[[], float]], rounds: int
     ) -> dict[Key, Figures]:
-        """Take each measure once in a round, in an order that moves on from round to round."""
-        taken: dict[Key, list[float]] = {key: [] for key in measures}
+        """Take each measurement once per round; each round starts with a different one."""
+        results: dict[Key, list[float]] = {key: [] for key in measures}
         keys = [*measures]
         for n in range(rounds):
             shift = n % len(keys)
             for key in keys[shift:] + keys[:shift]:
-                taken[key].append(measures[key]())
-        return {key: Figures(values) for key, values in taken.items()}
+                results[key].append(measures[key]())
+        return {key: Figures(values) for key, values in results.items()}
 
 
 class Worker:
-    """A contender in a process of its own, which times requests when it is asked to."""
+    """A contender in a separate process, which runs compare_worker.py."""
 
     def __init__(
         self, bench: Bench, module: str, url: str, *, environment: str = "", **more: object
     ) -> None:
         self.bench, self.module = bench, module
-        self.python = python_of(environment or module)
+        self.python = prepare_environment(environment or module)
         url = url.replace("postgresql:", "postgresql+psycopg:")
         variables = {
             "DATABASE": url,
@@ -143,16 +144,16 @@ class Worker:
             env=self.environ,
         )
         bench.stack.callback(self.stop)
-        self.time()  # What is made at the first requests is not measured.
+        self.time_requests()  # The first requests are slower; they are not measured.
 
-    def ask(self, *command: object) -> Any:
+    def call(self, *command: object) -> Any:
         assert self._process.stdin and self._process.stdout  # noqa: PT018
         print(json.dumps(command), file=self._process.stdin, flush=True)
-        answer = self._process.stdout.readline()
-        return json.loads(answer) if answer else sys.exit(f"{self.module} failed at {command}.")
+        result = self._process.stdout.readline()
+        return json.loads(result) if result else sys.exit(f"{self.module} failed at {command}.")
 
-    def time(self, tokens: str = "accepted") -> float:
-        microseconds: float = self.ask("timed", tokens, REQUESTS)
+    def time_requests(self, tokens: str = "accepted") -> float:
+        microseconds: float = self.call("time_requests", tokens, REQUESTS)
         return microseconds
 
     def stop(self) -> None:
@@ -160,19 +161,19 @@ class Worker:
 
 
 class Server:
-    """A contender behind HTTP: one worker on one core, wrk with four connections on another."""
+    """A contender over HTTP: one worker on one core, and wrk with four connections on another."""
 
     def __init__(self, worker: Worker, program: str) -> None:
         port = free_port()
         tokens = worker.bench.folder / f"tokens-{port}"
-        worker.ask("write_tokens", str(tokens), 1000)
-        method, path = worker.ask("route")
-        where = [f"--bind=127.0.0.1:{port}", "--log-level=error"]
+        worker.call("write_tokens", str(tokens), 1000)
+        method, path = worker.call("get_route")
+        options = [f"--bind=127.0.0.1:{port}", "--log-level=error"]
         if program == "uvicorn":
-            where = [f"--port={port}", "--log-level=error", "--no-access-log"]
+            options = [f"--port={port}", "--log-level=error", "--no-access-log"]
         command = [worker.python, "-m", program, f"contenders.{worker.module}:app", "--workers=1"]
         self._process = subprocess.Popen(
-            ["taskset", "-c", str(CORES[0]), *command, *where],
+            ["taskset", "-c", str(CORES[0]), *command, *options],
             cwd=worker.bench.folder,
             env=worker.environ,
         )
@@ -180,18 +181,19 @@ class Server:
         self._wrk += [str(HERE / "compare.lua"), f"http://127.0.0.1:{port}{path}"]
         self._environ = os.environ | {"TOKENS": str(tokens), "METHOD": method}
         worker.bench.stack.callback(self.stop)
-        wait_until(lambda: listens(port))
-        self.requests_per_second(1)
+        wait_until(lambda: is_listening(port))
+        self.measure_throughput(1)
 
-    def requests_per_second(self, seconds: int) -> float:
+    def measure_throughput(self, seconds: int) -> float:
+        """Return the requests per second that wrk has counted."""
         command = [*self._wrk, f"-d{seconds}s"]
         output = subprocess.check_output(command, text=True, env=self._environ)
         rate = re.search(r"Requests/sec: +([\d.]+)", output)
         if rate is None or float(rate[1]) == 0 or "Non-2xx" in output:
-            sys.exit(f"Not all answers were well:\n{output}")
+            sys.exit(f"Not all responses were successful:\n{output}")
         return float(rate[1])
 
-    def megabytes(self) -> float:
+    def measure_memory(self) -> float:
         """Return the resident memory of gunicorn's only worker, in MB (10**6 bytes)."""
         child = children_of(self._process.pid)[0]
         resident = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{child}/status").read_text())
@@ -203,20 +205,20 @@ class Server:
         self._process.wait()
 
 
-def check_answers(bench: Bench) -> None:
-    """Exit unless all contenders answer the right user, and those that can the same object."""
+def check_responses(bench: Bench) -> None:
+    """Exit unless all contenders return the right user, and those in SAME_BODY the same JSON."""
     for module, database in bench.workers:
-        answer = json.loads(bench.workers[module, database].ask("body", 4711))
-        right = json.loads(bench.workers["ours", database].ask("body", 4711))
-        if right["username"] != "user_00004711" or len(right) != 12:
-            sys.exit(f"Ours answers another user: {right}")
-        if module in SAME_BODY and [*answer.items()] != [*right.items()]:
-            sys.exit(f"{module} does not answer the same: {answer}")
-        if answer and any(answer[name] != right[name] for name in ("username", "email")):
-            sys.exit(f"{module} answers another user: {answer}")
+        profile = json.loads(bench.workers[module, database].call("fetch_profile", 4711))
+        expected = json.loads(bench.workers["ours", database].call("fetch_profile", 4711))
+        if expected["username"] != "user_00004711" or len(expected) != 12:
+            sys.exit(f"Ours returns a wrong profile: {expected}")
+        if module in SAME_BODY and [*profile.items()] != [*expected.items()]:
+            sys.exit(f"{module} returns other JSON than ours: {profile}")
+        if profile and any(profile[name] != expected[name] for name in ("username", "email")):
+            sys.exit(f"{module} returns another user: {profile}")
 
 
-def compared(figures: Mapping[tuple[str, str], Figures], unit: str) -> str:
+def compare_contenders(figures: Mapping[tuple[str, str], Figures], unit: str) -> str:
     """Return the table of all contenders on both databases."""
     head = ["contender"]
     for name in DATABASES.values():
@@ -228,12 +230,14 @@ def compared(figures: Mapping[tuple[str, str], Figures], unit: str) -> str:
             own, base = figures[module, database], figures["by_hand", database]
             row += [f"{own.median:,.0f}", own.quartiles, f"{own.median / base.median:.2f}"]
         rows.append(row)
-    return table(head, rows)
+    return format_table(head, rows)
 
 
-def in_process(bench: Bench) -> str:
-    figures = bench.in_turns({key: w.time for key, w in bench.workers.items()}, bench.rounds)
-    bench.chart = chart(
+def measure_in_process(bench: Bench) -> str:
+    figures = bench.measure(
+        {key: worker.time_requests for key, worker in bench.workers.items()}, bench.rounds
+    )
+    bench.chart = draw_chart(
         {
             re.sub("[*`]", "", contender.label): [figures[module, d].median for d in DATABASES]
             for module, contender in CONTENDERS.items()
@@ -241,7 +245,7 @@ def in_process(bench: Bench) -> str:
         [*DATABASES.values()],
     )
     text = f"Medians of {bench.rounds} rounds of {REQUESTS} requests; less is better.\n\n"
-    text += compared(figures, "µs")
+    text += compare_contenders(figures, "µs")
     for database, name in DATABASES.items():
         ours, hand, floor, verified, empty = (
             figures[module, database].median
@@ -256,28 +260,28 @@ def in_process(bench: Bench) -> str:
     return text
 
 
-def over_http(bench: Bench) -> str:
+def measure_over_http(bench: Bench) -> str:
     servers = {
         key: Server(worker, CONTENDERS[worker.module].server)
         for key, worker in bench.workers.items()
     }
     measures = {
-        key: partial(server.requests_per_second, bench.seconds) for key, server in servers.items()
+        key: partial(server.measure_throughput, bench.seconds) for key, server in servers.items()
     }
-    figures = bench.in_turns(measures, bench.http_rounds)
+    figures = bench.measure(measures, bench.http_rounds)
     text = f"Medians of {bench.http_rounds} rounds of {bench.seconds} s; more is better.\n\n"
-    return text + compared(figures, "requests/s")
+    return text + compare_contenders(figures, "requests/s")
 
 
-def refused(bench: Bench) -> str:
+def measure_refused_tokens(bench: Bench) -> str:
     kinds = ("accepted", "expired", "tampered")
     measures = {
-        (*key, kind): partial(worker.time, kind)
+        (*key, kind): partial(worker.time_requests, kind)
         for key, worker in bench.workers.items()
         for kind in kinds
         if worker.module in {"ours", "by_hand"}
     }
-    figures = bench.in_turns(measures, bench.rounds)
+    figures = bench.measure(measures, bench.rounds)
     rows = []
     for module, database in dict.fromkeys(key[:2] for key in measures):
         medians = [figures[module, database, kind].median for kind in kinds]
@@ -286,95 +290,101 @@ def refused(bench: Bench) -> str:
         cells = [f"{m:,.0f} ({m / medians[0]:.2f})" for m in medians]
         rows.append([CONTENDERS[module].label, DATABASES[database], *cells])
     head = ["contender", "database", *(f"{kind}: µs (ratio)" for kind in kinds)]
-    return table(head, rows)
+    return format_table(head, rows)
 
 
-def scaled(bench: Bench, what: str, variants: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the table of ours and by hand on tables or models of several kinds."""
-    plain: dict[str, Any] = {"COLUMNS": 0, "RELATIONSHIPS": 0, "LAZY": "select"}
+def compare_variants(
+    bench: Bench, label_head: str, variants: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """Return the table that compares ours and by hand, with one row for each variant."""
+    defaults: dict[str, Any] = {"COLUMNS": 0, "RELATIONSHIPS": 0, "LAZY": "select"}
     workers = {
         (label, module): Worker(
-            bench, "wide", environment=module, WIDE=module, **(plain | dict(variant))
+            bench, "wide", environment=module, WIDE=module, **(defaults | dict(variant))
         )
         for label, variant in variants.items()
         for module in ("ours", "by_hand")
     }
-    figures = bench.in_turns({key: w.time for key, w in workers.items()}, bench.rounds)
+    figures = bench.measure(
+        {key: worker.time_requests for key, worker in workers.items()}, bench.rounds
+    )
     rows = []
     for label in variants:
         ours, hand = figures[label, "ours"], figures[label, "by_hand"]
         ratio = f"{ours.median / hand.median:.2f}"
         cells = [f"{ours.median:,.0f}", ours.quartiles, f"{hand.median:,.0f}", hand.quartiles]
         rows.append([label, *cells, ratio])
-    return table([what, "ours: µs", "quartiles", "by hand: µs", "quartiles", "ratio"], rows)
+    return format_table(
+        [label_head, "ours: µs", "quartiles", "by hand: µs", "quartiles", "ratio"], rows
+    )
 
 
-def table_sizes(bench: Bench) -> str:
+def measure_table_sizes(bench: Bench) -> str:
     variants = {
-        f"{rows:,}": {"url": bench.schema(f"rows_{rows}", rows=rows), "ROWS": rows}
+        f"{rows:,}": {"url": bench.create_schema(f"rows_{rows}", rows=rows), "ROWS": rows}
         for rows in bench.sizes
     }
-    return scaled(bench, "users in the table", variants)
+    return compare_variants(bench, "users in the table", variants)
 
 
-def model_sizes(bench: Bench) -> str:
+def measure_model_sizes(bench: Bench) -> str:
     variants = {
         f"{columns} more columns": {
-            "url": bench.schema(f"columns_{columns}", columns=columns),
+            "url": bench.create_schema(f"columns_{columns}", columns=columns),
             "COLUMNS": columns,
         }
         for columns in (0, 20, 100)
     }
-    url = bench.schema("relationships", relationships=5)
+    url = bench.create_schema("relationships", relationships=5)
     for lazy in ("joined", "selectin"):
         label = f'5 relationships, `lazy="{lazy}"`'
         variants[label] = {"url": url, "RELATIONSHIPS": 5, "LAZY": lazy}
-    return scaled(bench, "the model has", variants)
+    return compare_variants(bench, "the model has", variants)
 
 
-def memory(bench: Bench) -> str:
-    """Return what a worker holds with and without the library, each time a new one."""
+def measure_memory(bench: Bench) -> str:
+    """Return the table of the memory of new workers, with and without the library."""
     apps = {"by_hand": "the app by hand", "with_library": "the same app with the library in it"}
     apps["ours"] = "ours (the quickstart, nothing by hand)"
     rows = []
     for database in DATABASES:
         url = getattr(bench, database)
 
-        def of_new_server(worker: Worker) -> float:
+        def measure_new_server(worker: Worker) -> float:
             server = Server(worker, "gunicorn")
-            server.requests_per_second(2)
-            megabytes = server.megabytes()
+            server.measure_throughput(2)
+            megabytes = server.measure_memory()
             server.stop()
             return megabytes
 
         workers = {app: Worker(bench, app, url, environment="ours") for app in apps}
-        measures = {app: partial(of_new_server, worker) for app, worker in workers.items()}
-        figures = bench.in_turns(measures, bench.http_rounds)
+        measures = {app: partial(measure_new_server, worker) for app, worker in workers.items()}
+        figures = bench.measure(measures, bench.http_rounds)
         for app, label in apps.items():
             own = figures[app]
-            more = own.median - figures["by_hand"].median
-            cells = [f"{own.median:.1f}", f"{own.low:.1f}–{own.high:.1f}", f"{more:+.1f}"]
+            difference = own.median - figures["by_hand"].median
+            cells = [f"{own.median:.1f}", f"{own.low:.1f}–{own.high:.1f}", f"{difference:+.1f}"]
             rows.append([label, DATABASES[database], *cells])
     head = ["worker of", "database", "resident: MB", "quartiles", "to the app by hand: MB"]
-    return table(head, rows)
+    return format_table(head, rows)
 
 
 PARTS: dict[str, Callable[[Bench], str]] = {
-    "process": in_process,
-    "http": over_http,
-    "refused": refused,
-    "rows": table_sizes,
-    "model": model_sizes,
-    "memory": memory,
+    "process": measure_in_process,
+    "http": measure_over_http,
+    "refused": measure_refused_tokens,
+    "rows": measure_table_sizes,
+    "model": measure_model_sizes,
+    "memory": measure_memory,
 }
 
 
-def versions(bench: Bench, postgresql: str) -> str:
-    """Say what is compared, in which versions, and on what."""
+def describe_versions(bench: Bench, postgresql: str) -> str:
+    """Return a line with the number of cores and the versions of all packages."""
     found: dict[str, set[str]] = {}
     for (module, _), worker in bench.workers.items():
         names = re.findall(r"(?:^| )([a-z][\w-]*)", CONTENDERS[module].requires)
-        for name, version in worker.ask("versions", *names).items():
+        for name, version in worker.call("list_versions", *names).items():
             found.setdefault(name, set()).add(version)
     listed = ", ".join(f"{name} {' and '.join(sorted(found[name]))}" for name in found)
     return f"{os.cpu_count()} cores; PostgreSQL {postgresql}, {listed}.\n"
@@ -382,10 +392,14 @@ def versions(bench: Bench, postgresql: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few rounds, and no large tables")
-    parser.add_argument("--ten-million", action="store_true", help="a table of 10,000,000 too")
+    parser.add_argument("--quick", action="store_true", help="run few rounds, without large tables")
+    parser.add_argument(
+        "--ten-million", action="store_true", help="also measure a table of 10,000,000 users"
+    )
     parser.add_argument("--only", nargs="+", choices=PARTS, default=[*PARTS], metavar="PART")
-    parser.add_argument("--write", action="store_true", help="the tables into docs/performance.md")
+    parser.add_argument(
+        "--write", action="store_true", help="write the tables to docs/performance.md"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the PostgreSQL database")
     parser.add_argument("--postgresql", default="postgresql://postgres@127.0.0.1", metavar="URL")
     options = parser.parse_args()
@@ -402,16 +416,16 @@ def main() -> None:
             seconds=2 if options.quick else 3,
             sizes=[*sizes, 10_000_000] if options.ten_million else sizes,
         )
-        server = bench.tables("create", bench.postgresql)
+        server = bench.manage_tables("create", bench.postgresql)
         if not options.keep:
-            stack.callback(bench.tables, "drop", bench.postgresql)
+            stack.callback(bench.manage_tables, "drop", bench.postgresql)
         for database in DATABASES:
             url = getattr(bench, database)
-            bench.tables("fill", url.removeprefix("sqlite:///"), rows=USERS)
+            bench.manage_tables("fill", url.removeprefix("sqlite:///"), rows=USERS)
             for module in CONTENDERS:
                 bench.workers[module, database] = Worker(bench, module, url)
-        check_answers(bench)
-        sections = {"versions": versions(bench, server)}
+        check_responses(bench)
+        sections = {"versions": describe_versions(bench, server)}
         print(sections["versions"], flush=True)
         for part in options.only:
             sections[part] = PARTS[part](bench)

@@ -1,4 +1,4 @@
-"""How the figures of compare.py look: medians and quartiles, tables in Markdown, a chart in SVG."""
+"""Format the figures of compare.py: medians, quartiles, Markdown tables and an SVG chart."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 
 class Figures:
-    """What the rounds of one measure gave."""
+    """The results of all rounds of one measurement."""
 
     def __init__(self, values: Sequence[float]) -> None:
         self.median = median(values)
@@ -22,21 +22,21 @@ class Figures:
         return f"{self.low:,.0f}–{self.high:,.0f}"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def format_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     rule = ["---", *["---:"] * (len(head) - 1)]
     return "".join(f"| {' | '.join(row)} |\n" for row in (head, rule, *rows))
 
 
-def write_report(sections: Mapping[str, str], drawing: str) -> None:
-    """Put each section between its marks in docs/performance.md, and the chart beside it."""
+def write_report(sections: Mapping[str, str], chart: str) -> None:
+    """Write each section between its marks in docs/performance.md, and write the chart."""
     report = DOCS / "performance.md"
     text = report.read_text()
     for name, section in sections.items():
         before, mark, rest = text.partition(f"<!-- benchmarks/compare.py: {name} -->\n")
         text = before + mark + f"\n{section}\n" + rest[rest.index("<!-- end -->") :]
     report.write_text(text)
-    if drawing:
-        (DOCS / "performance.svg").write_text(drawing)
+    if chart:
+        (DOCS / "performance.svg").write_text(chart)
 
 
 STYLE = """
@@ -46,8 +46,8 @@ text { font: 13px system-ui, sans-serif; fill: #1f2328 } .n { font-size: 11px }
 """
 
 
-def chart(bars: Mapping[str, Sequence[float]], legend: Sequence[str]) -> str:
-    """Draw a group of horizontal bars for each name, on light and dark pages."""
+def draw_chart(bars: Mapping[str, Sequence[float]], legend: Sequence[str]) -> str:
+    """Return an SVG with a group of horizontal bars for each name, for light and dark pages."""
     left, width, group = 275, 380, 46
     scale = width / max(max(values) for values in bars.values())
     height = 40 + group * len(bars)
@@ -62,9 +62,9 @@ def chart(bars: Mapping[str, Sequence[float]], legend: Sequence[str]) -> str:
         y = 38 + group * row
         parts.append(f'<text x="{left - 10}" y="{y + 22}" text-anchor="end">{escape(name)}</text>')
         for n, value in enumerate(values):
-            top, long = y + 18 * n, value * scale
-            bar = f'x="{left}" y="{top}" width="{long:.1f}" height="15" rx="2"'
+            top, length = y + 18 * n, value * scale
+            bar = f'x="{left}" y="{top}" width="{length:.1f}" height="15" rx="2"'
             parts.append(f'<rect class="c{n}" {bar}/>')
-            number = f'x="{left + long + 6:.1f}" y="{top + 12}"'
+            number = f'x="{left + length + 6:.1f}" y="{top + 12}"'
             parts.append(f'<text class="n" {number}>{value:,.0f}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"

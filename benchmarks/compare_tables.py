@@ -1,4 +1,4 @@
-"""Make the tables that compare.py reads; runs in the environment of a contender, with psycopg."""
+"""Create the tables for compare.py, which runs this in an environment that has psycopg."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ INDEXES = (
 RELATED_ROWS = 100
 
 
-def values(user_id: int) -> tuple[object, ...]:
+def make_row(user_id: int) -> tuple[object, ...]:
     name = f"user_{user_id:08d}"
     phone, avatar = f"{user_id % 10**10:010d}", f"/media/avatars/{name}.png"
-    joined, seen = "2024-01-15 10:30:00.000000", "2024-03-10 14:20:00.000000"
+    date_joined, last_login = "2024-01-15 10:30:00.000000", "2024-03-10 14:20:00.000000"
     password = f"pbkdf2_sha256$1000000$salt$a_hash_of_{user_id:034d}="
     person = (user_id, name, f"{name}@example.com", "Alice", "Wonder", phone, avatar)
-    return *person, joined, seen, 1, 0, 0, password
+    return *person, date_joined, last_login, 1, 0, 0, password
 
 
 def fill_sqlite(path: str, rows: int) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute(f'CREATE TABLE "user" ({COLUMNS.format(time="DATETIME")})')
-        marks = ", ".join("?" * 13)
-        users = (values(n) for n in range(1, rows + 1))
-        connection.executemany(f'INSERT INTO "user" VALUES ({marks})', users)
+        placeholders = ", ".join("?" * 13)
+        users = (make_row(n) for n in range(1, rows + 1))
+        connection.executemany(f'INSERT INTO "user" VALUES ({placeholders})', users)
         for index in INDEXES:
             connection.execute(index)
     connection.close()
 
 
 def fill_postgresql(url: str, options: argparse.Namespace) -> None:
-    """Fill a table of a schema in one COPY, and index it then."""
+    """Fill a table with one COPY, and then create its indexes."""
     extra = [f"column_{n} VARCHAR(50)" for n in range(options.columns)]
     extra += [f"related_{n}_id INTEGER" for n in range(options.relationships)]
     columns = ", ".join([COLUMNS.format(time="TIMESTAMPTZ"), *extra])
@@ -58,29 +58,29 @@ def fill_postgresql(url: str, options: argparse.Namespace) -> None:
                 f"INSERT INTO related_{n} SELECT i, 'name ' || i FROM generate_series(1, %s) i",
                 [RELATED_ROWS],
             )
-        # Unlogged: it is read as any other, and others on the server are spared its log.
+        # Reads cost the same in an unlogged table, and filling it writes no log on a shared server.
         connection.execute(f'CREATE UNLOGGED TABLE "user" ({columns})')
         with connection.cursor().copy('COPY "user" FROM STDIN') as copy:
-            for lines in chunks(options):
+            for lines in copy_lines(options):
                 copy.write(lines)
         for statement in (*INDEXES, 'VACUUM ANALYZE "user"'):
             connection.execute(statement)
 
 
-def chunks(options: argparse.Namespace) -> Iterator[str]:
-    text = [f"text of column {n}" for n in range(options.columns)]
+def copy_lines(options: argparse.Namespace) -> Iterator[str]:
+    texts = [f"text of column {n}" for n in range(options.columns)]
     for start in range(1, options.rows + 1, 1000):
         lines = []
         for user_id in range(start, min(start + 1000, options.rows + 1)):
             keys = [user_id % RELATED_ROWS + 1] * options.relationships
-            lines.append("\t".join(map(str, (*values(user_id), *text, *keys))))
+            lines.append("\t".join(map(str, (*make_row(user_id), *texts, *keys))))
         yield "\n".join(lines) + "\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("action", choices=["create", "drop", "fill"])
-    parser.add_argument("database", help="a file, or the URL of a PostgreSQL database")
+    parser.add_argument("database", help="a SQLite file, or the URL of a PostgreSQL database")
     parser.add_argument("--schema", default="public")
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--columns", type=int, default=0)

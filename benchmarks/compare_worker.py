@@ -1,6 +1,6 @@
-"""One contender, timed inside its own environment: compare.py asks it, a line of JSON at a time.
+"""Time one contender in its own environment; compare.py sends commands as lines of JSON.
 
-Uses the standard library alone, since every contender's environment runs it.
+This uses the standard library only, because it runs in the environment of every contender.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from statistics import median
 from time import perf_counter_ns
 from typing import Any
 
-from wsgi import Answer, ask_wsgi
+from wsgi import TimedResponse, call_wsgi
 
 contender: Any = import_module(sys.argv[1])
 
 
-async def ask_asgi(bearer: str) -> Answer:
+async def call_asgi(bearer: str) -> TimedResponse:
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -53,69 +53,70 @@ async def ask_asgi(bearer: str) -> Answer:
 
     begin = perf_counter_ns()
     await contender.app(scope, receive, send)
-    took = perf_counter_ns() - begin
-    return took, sent[0]["status"], b"".join(m.get("body", b"") for m in sent[1:])
+    duration = perf_counter_ns() - begin
+    return duration, sent[0]["status"], b"".join(m.get("body", b"") for m in sent[1:])
 
 
-def ask_all(bearers: list[str]) -> list[Answer]:
+def call_all(bearers: list[str]) -> list[TimedResponse]:
     if loop is None:
-        return [ask_wsgi(contender, bearer) for bearer in bearers]
+        return [call_wsgi(contender, bearer) for bearer in bearers]
 
-    async def in_turns() -> list[Answer]:
-        return [await ask_asgi(bearer) for bearer in bearers]
+    async def call_in_turn() -> list[TimedResponse]:
+        return [await call_asgi(bearer) for bearer in bearers]
 
-    return loop.run_until_complete(in_turns())
+    return loop.run_until_complete(call_in_turn())
 
 
-def event_loop() -> asyncio.AbstractEventLoop | None:
-    """Return the loop that uvicorn would run the app in, if it is one for that."""
+def create_event_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that uvicorn uses if the app is an ASGI app, and None otherwise."""
     if not inspect.iscoroutinefunction(type(contender.app).__call__):
         return None
     return import_module("uvloop").new_event_loop()  # type: ignore[no-any-return]
 
 
-loop = event_loop()
+loop = create_event_loop()
 
 
 @cache
-def tokens(kind: str) -> Iterator[str]:
-    """Return the tokens of random users of the table, without end."""
+def cycle_tokens(kind: str) -> Iterator[str]:
+    """Return an endless iterator of tokens of random users in the table."""
     users = random.Random(1).choices(range(1, int(os.environ["ROWS"]) + 1), k=4000)
-    made = [contender.token(user, -60 if kind == "expired" else 86400) for user in users]
-    if kind == "tampered":  # The first character of the signature.
-        parts = [token.rpartition(".") for token in made]
-        made = [f"{head}.{'B' if sign[0] == 'A' else 'A'}{sign[1:]}" for head, _, sign in parts]
-    return cycle(made)
+    tokens = [contender.create_token(user, -60 if kind == "expired" else 86400) for user in users]
+    if kind == "tampered":  # Change the first character of the signature.
+        parts = [token.rpartition(".") for token in tokens]
+        tokens = [f"{head}.{'B' if sign[0] == 'A' else 'A'}{sign[1:]}" for head, _, sign in parts]
+    return cycle(tokens)
 
 
-def timed(kind: str, requests: int) -> float:
-    """Return the median in microseconds of some requests with accepted or refused tokens."""
-    answers = ask_all([*islice(tokens(kind), requests)])
-    right = {200} if kind == "accepted" else {401, 422}
-    wrong = [answer for answer in answers if answer[1] not in right]
-    if wrong:
-        sys.exit(f"{sys.argv[1]} answers {kind} tokens with {wrong[0]}")
-    return median(took for took, _, _ in answers) / 1000
+def time_requests(kind: str, requests: int) -> float:
+    """Return the median duration, in microseconds, of requests with one kind of token."""
+    responses = call_all([*islice(cycle_tokens(kind), requests)])
+    expected = {200} if kind == "accepted" else {401, 422}
+    unexpected = [response for response in responses if response[1] not in expected]
+    if unexpected:
+        sys.exit(f"{sys.argv[1]} returns {unexpected[0]} for {kind} tokens.")
+    return median(duration for duration, _, _ in responses) / 1000
 
 
-def route() -> tuple[str, str]:
+def get_route() -> tuple[str, str]:
     return contender.METHOD, contender.PATH
 
 
-def body(user_id: int) -> str:
-    return ask_all([contender.token(user_id, 60)])[0][2].decode()
+def fetch_profile(user_id: int) -> str:
+    return call_all([contender.create_token(user_id, 60)])[0][2].decode()
 
 
 def write_tokens(path: str, count: int) -> None:
-    Path(path).write_text("\n".join(islice(tokens("accepted"), count)) + "\n")
+    Path(path).write_text("\n".join(islice(cycle_tokens("accepted"), count)) + "\n")
 
 
-def versions(*names: str) -> dict[str, str]:
+def list_versions(*names: str) -> dict[str, str]:
     own = {"Python": platform.python_version(), "SQLite": sqlite3.sqlite_version}
     return own | {name: metadata.version(name) for name in names}
 
 
 for line in sys.stdin:
     command, *arguments = json.loads(line)
-    commands = {f.__name__: f for f in (timed, route, body, write_tokens, versions)}
+    functions = (time_requests, get_route, fetch_profile, write_tokens, list_versions)
+    commands = {function.__name__: function for function in functions}
     print(json.dumps(commands[command](*arguments)), flush=True)

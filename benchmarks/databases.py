@@ -1,4 +1,4 @@
-"""A schema of PostgreSQL for one run of a benchmark."""
+"""A temporary PostgreSQL schema for one run of a benchmark."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import URL, create_engine, text
 
 @contextmanager
 def empty_schema(database: str, name: str) -> Iterator[URL]:
-    """Give the URL of a schema that is dropped in the end."""
+    """Create a schema, yield a URL whose connections use it, and drop it at the end."""
     engine = create_engine(database, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(text(f"DROP SCHEMA IF EXISTS {name} CASCADE"))

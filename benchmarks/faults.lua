@@ -1,24 +1,24 @@
--- Asks both profiles by turns, and counts the answers: a profile by its status, any other in full.
+-- Requests the two profiles in turn and counts the responses: profiles by status, others in full.
 local count = 0
 local paths = {"/api/profile/", "/titled/"}
 local threads = {}
 function setup(thread) table.insert(threads, thread) end
-function init() answers = {} end
+function init() responses = {} end
 function request()
   count = count + 1
   return wrk.format("POST", paths[count % 2 + 1])
 end
 function response(status, _, body)
-  local answer = tostring(status)
+  local key = tostring(status)
   if status ~= 200 or not body:find('"username": "john_doe"', 1, true) then
-    answer = answer .. " " .. body
+    key = key .. " " .. body
   end
-  answers[answer] = (answers[answer] or 0) + 1
+  responses[key] = (responses[key] or 0) + 1
 end
 function done(summary, latency)
   for _, thread in ipairs(threads) do
-    for answer, number in pairs(thread:get("answers")) do
-      print("answer", number, answer)
+    for key, number in pairs(thread:get("responses")) do
+      print("response", number, key)
     end
   end
   local errors = summary.errors

@@ -1,9 +1,10 @@
-"""Break PostgreSQL under load, and write what the clients saw to docs/reliability.md.
+"""Break PostgreSQL under load, and write what the clients receive to docs/reliability.md.
 
-Makes a PostgreSQL cluster, a host app and gunicorn of its own in a temporary folder, breaks the
-one in six ways while wrk asks the other, and exits with 1 if an answer is not the contract's, comes
-later than the host's timeouts allow, or is an error when the database is well. Needs Linux, wrk,
-the programs of PostgreSQL, gunicorn and "psycopg[binary]".
+This starts a PostgreSQL cluster and an app in gunicorn, both in a temporary folder. It breaks
+PostgreSQL in six ways while wrk sends requests to the app. It exits with status 1 if a response is
+not a documented one, if a response takes longer than the timeouts of the app allow, or if a request
+fails after PostgreSQL has recovered. It needs Linux, wrk, the programs of PostgreSQL, gunicorn and
+"psycopg[binary]".
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from typing import Any
 
 import psycopg
 from faults_host import CONNECT_TIMEOUT, POOL_TIMEOUT, STATEMENT_TIMEOUT
-from processes import children_of, free_port, listens, wait_until
+from processes import children_of, free_port, is_listening, wait_until
 
 HERE = Path(__file__).parent
 REPORT = HERE.parent / "docs/reliability.md"
 FAILURE = '500 {"error": "The profile could not be loaded."}'
-WELL = "200"
-HARMLESS = {"none", "all its backends are terminated"}  # Others must cost some answers.
+SUCCESS = "200"
+HARMLESS = {"none", "all its backends are terminated"}  # All others must cause failures.
 BEGIN, END = "<!-- The table of benchmarks/faults.py -->\n", "<!-- Its end -->\n"
 HEAD = """
 | fault | 200 | 500 | other | slowest | after it: 200 | 500 | other | slowest |
@@ -48,38 +49,38 @@ with create_app().app_context():
     db.session.commit()
     print(create_access_token("1", expires_delta=False))
 """
-# No answer may take longer than all of the host's timeouts, and what a busy machine adds.
-PATIENCE = POOL_TIMEOUT + STATEMENT_TIMEOUT + CONNECT_TIMEOUT + 2
+# A response may take as long as all timeouts of the app together, and a margin for a busy machine.
+MAX_WAIT = POOL_TIMEOUT + STATEMENT_TIMEOUT + CONNECT_TIMEOUT + 2
 
 
 @dataclass
-class Seen:
-    """What the clients saw in one run of wrk."""
+class LoadResult:
+    """The responses that the clients received in one run of wrk."""
 
-    answers: dict[str, int]
+    responses: dict[str, int]
     lost: int
     slowest: float
 
     def __str__(self) -> str:
-        other = sum(self.answers.values()) - self.well - self.failed + self.lost
-        return f"{self.well:,} | {self.failed:,} | {other:,} | {self.slowest:.2f} s"
+        other = sum(self.responses.values()) - self.succeeded - self.failed + self.lost
+        return f"{self.succeeded:,} | {self.failed:,} | {other:,} | {self.slowest:.2f} s"
 
     @property
-    def well(self) -> int:
-        return self.answers.get(WELL, 0)
+    def succeeded(self) -> int:
+        return self.responses.get(SUCCESS, 0)
 
     @property
     def failed(self) -> int:
-        return self.answers.get(FAILURE, 0)
+        return self.responses.get(FAILURE, 0)
 
     @property
-    def only_the_contracts(self) -> bool:
-        in_time = self.slowest < PATIENCE
-        return {*self.answers} <= {WELL, FAILURE} and self.lost == 0 and in_time
+    def is_as_documented(self) -> bool:
+        in_time = self.slowest < MAX_WAIT
+        return {*self.responses} <= {SUCCESS, FAILURE} and self.lost == 0 and in_time
 
 
 class Postgres:
-    """A cluster of PostgreSQL in a folder, as an ordinary user."""
+    """A PostgreSQL cluster in a folder, which runs as an ordinary user."""
 
     def __init__(self, folder: Path) -> None:
         self._data = folder / "data"
@@ -109,13 +110,13 @@ class Postgres:
     def _run(self, program: str, *arguments: object) -> None:
         path = shutil.which(program, path=self._path)
         if path is None:
-            sys.exit(f"{program} of PostgreSQL is not installed.")
+            sys.exit(f"The PostgreSQL program {program} is not installed.")
         command = [*self._user, path, *map(str, arguments)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
 
 
-class Host:
-    """The app in gunicorn: two workers of four threads."""
+class AppServer:
+    """The app in gunicorn, with two workers of four threads."""
 
     def __init__(self, folder: Path, database: str) -> None:
         self._folder = folder
@@ -128,13 +129,15 @@ class Host:
             [sys.executable, "-c", SET_UP], cwd=folder, env=self._environment, text=True
         ).strip()
         self._process = subprocess.Popen(command, cwd=folder, env=self._environment)
-        wait_until(lambda: listens(self._port) and seen_by(self.load(1)).well > 0)
+        wait_until(
+            lambda: is_listening(self._port) and read_result(self.start_load(1)).succeeded > 0
+        )
 
     def workers(self) -> list[str]:
         return children_of(self._process.pid)
 
     @contextmanager
-    def pool_held(self) -> Iterator[None]:
+    def hold_pool(self) -> Iterator[None]:
         (self._folder / "hold").touch()
         wait_until(lambda: len([*self._folder.glob("held-*")]) == 2)
         yield
@@ -142,10 +145,10 @@ class Host:
         for held in self._folder.glob("held-*"):
             held.unlink()
 
-    def load(self, seconds: int) -> subprocess.Popen[str]:
-        """Start asking; wrk's eight connections keep every thread of the workers busy."""
+    def start_load(self, seconds: int) -> subprocess.Popen[str]:
+        """Start wrk, with as many connections as the workers have threads."""
         command = ["wrk", "--threads=1", "--connections=8", f"--duration={seconds}s"]
-        command += [f"--timeout={2 * PATIENCE}s", f"--script={HERE / 'faults.lua'}"]
+        command += [f"--timeout={2 * MAX_WAIT}s", f"--script={HERE / 'faults.lua'}"]
         command += ["--header", f"Authorization: Bearer {self._token}"]
         command += [f"http://127.0.0.1:{self._port}/"]
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -155,33 +158,35 @@ class Host:
         self._process.wait()
 
 
-def seen_by(load: subprocess.Popen[str]) -> Seen:
-    """Wait for wrk, and read what it counted."""
+def read_result(load: subprocess.Popen[str]) -> LoadResult:
+    """Wait for wrk to finish, and read the counts that faults.lua prints."""
     output = load.communicate()[0]
-    answers = re.findall(r"^answer\t(\d+)\t(.+)$", output, re.MULTILINE)
-    counted = re.search(r"^lost\t(\d+)\tslowest\t([\d.e+]+)$", output, re.MULTILINE)
-    if counted is None:
+    responses = re.findall(r"^response\t(\d+)\t(.+)$", output, re.MULTILINE)
+    totals = re.search(r"^lost\t(\d+)\tslowest\t([\d.e+]+)$", output, re.MULTILINE)
+    if totals is None:
         sys.exit(f"wrk did not finish: {output}")
-    lost, slowest = counted.groups()
-    return Seen({answer: int(n) for n, answer in answers}, int(lost), float(slowest) / 1e6)
+    lost, slowest = totals.groups()
+    return LoadResult(
+        {key: int(number) for number, key in responses}, int(lost), float(slowest) / 1e6
+    )
 
 
 @contextmanager
-def stopped(postgres: Postgres, mode: str) -> Iterator[None]:
+def stop_postgres(postgres: Postgres, mode: str) -> Iterator[None]:
     postgres.stop(mode)
     yield
     postgres.start()
 
 
 @contextmanager
-def restarted(postgres: Postgres) -> Iterator[None]:
+def restart_postgres(postgres: Postgres) -> Iterator[None]:
     postgres.stop("fast")
     postgres.start()
     yield
 
 
 @contextmanager
-def terminated(postgres: Postgres) -> Iterator[None]:
+def terminate_backends(postgres: Postgres) -> Iterator[None]:
     with postgres.connect() as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -191,7 +196,7 @@ def terminated(postgres: Postgres) -> Iterator[None]:
 
 
 @contextmanager
-def locked(postgres: Postgres) -> Iterator[None]:
+def lock_table(postgres: Postgres) -> Iterator[None]:
     with postgres.connect() as connection, connection.transaction():
         connection.execute('LOCK TABLE "user"')
         yield
@@ -199,8 +204,15 @@ def locked(postgres: Postgres) -> Iterator[None]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=6, help="of each fault, and after it")
-    parser.add_argument("--write", action="store_true", help=f"the table into {REPORT.name}")
+    parser.add_argument(
+        "--seconds",
+        type=int,
+        default=6,
+        help="the duration of each fault, and of the load after it",
+    )
+    parser.add_argument(
+        "--write", action="store_true", help=f"write the table to docs/{REPORT.name}"
+    )
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
@@ -209,33 +221,33 @@ def main() -> None:
         postgres = Postgres(folder)
         postgres.start()
         stack.callback(postgres.stop, "immediate")
-        host = Host(folder, postgres.url)
-        stack.callback(host.stop)
-        workers = host.workers()
+        server = AppServer(folder, postgres.url)
+        stack.callback(server.stop)
+        workers = server.workers()
         faults: dict[str, Callable[[], AbstractContextManager[None]]] = {
             "none": nullcontext,
-            "PostgreSQL is stopped": lambda: stopped(postgres, "fast"),
-            "PostgreSQL crashes": lambda: stopped(postgres, "immediate"),
-            "PostgreSQL is restarted": lambda: restarted(postgres),
-            "all its backends are terminated": lambda: terminated(postgres),
-            "the host holds the whole pool": host.pool_held,
-            "another transaction locks the table": lambda: locked(postgres),
+            "PostgreSQL is stopped": lambda: stop_postgres(postgres, "fast"),
+            "PostgreSQL crashes": lambda: stop_postgres(postgres, "immediate"),
+            "PostgreSQL is restarted": lambda: restart_postgres(postgres),
+            "all its backends are terminated": lambda: terminate_backends(postgres),
+            "the host holds the whole pool": server.hold_pool,
+            "another transaction locks the table": lambda: lock_table(postgres),
         }
         for fault, begin in faults.items():
-            load = host.load(options.seconds + 1)
+            load = server.start_load(options.seconds + 1)
             time.sleep(0.5)
             with begin():
                 time.sleep(options.seconds)
-            during = seen_by(load)
-            after = seen_by(host.load(options.seconds))
+            during = read_result(load)
+            after = read_result(server.start_load(options.seconds))
             rows.append(f"| {fault} | {during} | {after} |")
             print(rows[-1], flush=True)
-            bites = during.failed or fault in HARMLESS
-            promised = during.only_the_contracts and after.only_the_contracts
-            if not (bites and promised and after.well) or after.failed:
+            had_effect = during.failed or fault in HARMLESS
+            as_documented = during.is_as_documented and after.is_as_documented
+            if not (had_effect and as_documented and after.succeeded) or after.failed:
                 print((folder / "host.log").read_text()[-20_000:])
-                sys.exit(f"Not as promised: {during!r}, after it {after!r}")
-        if host.workers() != workers:
+                sys.exit(f"Not as documented. During the fault: {during!r}. After it: {after!r}")
+        if server.workers() != workers:
             sys.exit("A worker was restarted.")
     if options.write:
         before, mark, rest = REPORT.read_text().partition(BEGIN)

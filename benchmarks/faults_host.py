@@ -1,4 +1,4 @@
-"""The app that faults.py serves: one profile read directly, one read by the session."""
+"""The app that faults.py serves: one profile is read directly, the other through the session."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from flask_profile import ProfileBlueprint, ProfileMixin, ProfileSchema
 
-# The host's own timeouts, in seconds.
+# The timeouts of the app, in seconds.
 POOL_TIMEOUT, STATEMENT_TIMEOUT, CONNECT_TIMEOUT = 1, 1, 2
 POOL_SIZE = 4
 
@@ -26,7 +26,7 @@ class User(ProfileMixin, db.Model):  # type: ignore[name-defined, misc]
     pass
 
 
-class Titled(ProfileSchema):  # No column answers it: this profile is read by the session.
+class TitledProfile(ProfileSchema):  # Its field needs a User object, so the session reads it.
     title = fields.Function(lambda user: user.username.title())
 
 
@@ -46,20 +46,20 @@ def create_app() -> Flask:
     db.init_app(app)
     JWTManager(app)
     app.register_blueprint(ProfileBlueprint())
-    app.register_blueprint(ProfileBlueprint("titled", schema=Titled), url_prefix="/titled")
+    app.register_blueprint(ProfileBlueprint("titled", schema=TitledProfile), url_prefix="/titled")
     with app.app_context():
-        threading.Thread(target=hold_when_asked, args=[db.engine], daemon=True).start()
+        threading.Thread(target=hold_pool, args=[db.engine], daemon=True).start()
     return app
 
 
-def hold_when_asked(engine: Engine) -> None:
-    """Hold all connections of this worker's pool while there is a file named hold."""
+def hold_pool(engine: Engine) -> None:
+    """Hold all connections of this worker's pool while a file named "hold" exists."""
     while True:
         if Path("hold").exists():
-            held = [engine.connect() for _ in range(POOL_SIZE)]
+            connections = [engine.connect() for _ in range(POOL_SIZE)]
             Path(f"held-{os.getpid()}").touch()
             while Path("hold").exists():
                 time.sleep(0.01)
-            for connection in held:
+            for connection in connections:
                 connection.close()
         time.sleep(0.01)

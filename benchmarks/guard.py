@@ -1,11 +1,12 @@
-"""Guard against creeping slowness, whatever the machine's mood: what CI runs on each database.
+"""Check that a profile has not become slower; CI runs this on each database.
 
     python benchmarks/guard.py [postgresql+psycopg://postgres@127.0.0.1/test]
 
-On SQLite, or in a schema of its own on PostgreSQL, it counts the SQL statements of a
-profile and the round trips to the server; and it compares the time of a request with that of the
-view written by hand, by turns in one process. It ends with 1 where a profile takes more than one
-statement or round trip, or where the ratio is far below what docs/performance.md has.
+It runs on SQLite, or in a separate schema on PostgreSQL. It counts the SQL statements and the round
+trips to the server for each profile. It also compares the time of a request with the time of the
+view written by hand, alternately in one process, so that the speed of the machine does not matter.
+It exits with status 1 if a profile takes more than one statement or round trip, or if the ratio is
+far below the ratio in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -23,48 +24,47 @@ from typing import Any
 
 from databases import empty_schema
 from sqlalchemy import URL, event, make_url
-from wsgi import ask_wsgi
+from wsgi import call_wsgi
 
-ROUNDS, REQUESTS, RATIO = 15, 100, 1.1
+ROUNDS, REQUESTS, MIN_RATIO = 15, 100, 1.1
 BENCHMARKS = Path(__file__).parent
 
 
 class Proxy:
-    """Stands before a database server and counts the round trips of one client."""
+    """A proxy in front of a database server, which counts the round trips of one client."""
 
     def __init__(self, server: tuple[str, int]) -> None:
         self.round_trips = 0
         self._server = server
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listening.getsockname()[1]
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
         while True:
-            client = self._listening.accept()[0]
+            client = self._listener.accept()[0]
             server = socket.create_connection(self._server)
             for source, target, is_request in ((client, server, True), (server, client, False)):
-                pump = threading.Thread(target=self._pump, args=[source, target, is_request])
-                pump.daemon = True
-                pump.start()
+                arguments = (source, target, is_request)
+                threading.Thread(target=self._forward, args=arguments, daemon=True).start()
 
-    def _pump(self, source: socket.socket, target: socket.socket, is_request: bool) -> None:
+    def _forward(self, source: socket.socket, target: socket.socket, is_request: bool) -> None:
         while data := source.recv(65_536):
             self.round_trips += is_request
             target.sendall(data)
         target.close()
 
 
-def ask(contender: Any, bearer: str) -> int:
-    """Return the nanoseconds that a profile takes."""
-    took, status, body = ask_wsgi(contender, bearer)
+def time_request(contender: Any, bearer: str) -> int:
+    """Request a profile, and return the duration in nanoseconds."""
+    duration, status, body = call_wsgi(contender, bearer)
     if status != 200:
-        sys.exit(f"{contender.__name__} answers {status}: {body!r}")
-    return took
+        sys.exit(f"{contender.__name__} returns {status}: {body!r}")
+    return duration
 
 
 def check(url: URL) -> None:
-    """Count, compare, print, and exit where it is slower than it was."""
+    """Count and compare, print the results, and exit with status 1 if a limit is exceeded."""
     proxy = None
     if url.host:
         proxy = Proxy((url.host, url.port or 5432))
@@ -82,26 +82,31 @@ def check(url: URL) -> None:
     statements: list[str] = []
     with ours.app.app_context():
         engine = ours.db.engine
-    event.listen(engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    event.listen(
+        engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2])
+    )
 
     contenders = (ours, by_hand)
-    bearers = {contender: contender.token(1, 3600) for contender in contenders}
+    bearers = {contender: contender.create_token(1, 3600) for contender in contenders}
     times: dict[Any, list[float]] = {contender: [] for contender in contenders}
     for _ in range(ROUNDS):
         for contender, bearer in bearers.items():
-            times[contender].append(median(ask(contender, bearer) for _ in range(REQUESTS)))
+            times[contender].append(
+                median(time_request(contender, bearer) for _ in range(REQUESTS))
+            )
     ratio = median(times[by_hand]) / median(times[ours])
 
     statements.clear()
-    trips_before = proxy.round_trips if proxy else 0
+    round_trips_before = proxy.round_trips if proxy else 0
     for _ in range(REQUESTS):
-        ask(ours, bearers[ours])
-    each = len(statements) / REQUESTS
-    trips = (proxy.round_trips - trips_before) / REQUESTS if proxy else 0
-    print(f"{engine.dialect.name}: {each:g} statements and {trips:g} round trips for a profile;")
-    print(f"by hand a request takes {ratio:.2f} times as long (at least {RATIO} is asked for)")
-    if each != 1 or trips > 1 or ratio < RATIO:
-        sys.exit("That is slower than it was.")
+        time_request(ours, bearers[ours])
+    statement_count = len(statements) / REQUESTS
+    round_trips = (proxy.round_trips - round_trips_before) / REQUESTS if proxy else 0
+    name = engine.dialect.name
+    print(f"{name}: a profile takes {statement_count:g} statements, {round_trips:g} round trips")
+    print(f"The view by hand takes {ratio:.2f} times as long (the minimum is {MIN_RATIO})")
+    if statement_count != 1 or round_trips > 1 or ratio < MIN_RATIO:
+        sys.exit("A profile has become slower.")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
-"""Kill the process in the middle of a thousand changes; each must be made whole or not at all.
+"""Kill a server process during a thousand changes; each change must be complete or have no effect.
 
     python benchmarks/kills.py [postgresql+psycopg://postgres@127.0.0.1/test]
 
-Clients edit profiles, and upload and remove avatars, of an app in gunicorn, whose one worker gets
-SIGKILL at random moments, and when a file has just come or gone. Its database is a file of SQLite,
-or a schema of its own on PostgreSQL; its storage is a directory. It ends with 1 where a row is
-neither as it was nor as the change that was cut off would have it, where a row names a file that
-is missing, broken or another one, and where there are more files than rows, and uploads and
-removals that were cut off, account for. Needs Linux and gunicorn.
+Clients edit profiles and upload and remove avatars in an app that gunicorn serves with one worker.
+The worker gets SIGKILL at random moments, and just after a file has been created or removed. The
+database is a SQLite file, or a separate schema on PostgreSQL. The storage is a directory. The
+script exits with status 1 in these cases:
+
+- A row has neither its old state nor the state that the interrupted change would give it.
+- A row names a file that is missing, broken or wrong.
+- There are more files without a row than uploads and removals that were interrupted.
+
+It needs Linux and gunicorn.
 """
 
 from __future__ import annotations
@@ -34,30 +38,31 @@ from databases import empty_schema
 from flask_jwt_extended import create_access_token
 from kills_host import User, create_app, db
 from PIL import Image
-from processes import children_of, free_port, listens, wait_until
+from processes import children_of, free_port, is_listening, wait_until
 from sqlalchemy import make_url, select
 
 HERE = Path(__file__).parent
 CLIENTS, USERS_OF_EACH = 4, 3
 SIDE = 160
 LEVELS = range(20, 256, 40)
-COLOURS = [
-    (r, g, b) for r in LEVELS for g in LEVELS for b in LEVELS
-]  # So far apart that WebP confuses no two.
-NOISE = Image.effect_noise((SIDE, SIDE), 90)  # What makes a file of some kilobytes.
-AIMS = ["come", "gone", None]  # Between the storage and the database a kill hits by aim only.
+# These colours differ so much that each is still recognized after the lossy WebP encoding.
+COLOURS = [(r, g, b) for r in LEVELS for g in LEVELS for b in LEVELS]
+NOISE = Image.effect_noise((SIDE, SIDE), 90)  # Makes each file several kilobytes long.
+# The event before a kill. A kill at a random moment (None) rarely hits the short time between the
+# change of the storage and the change of the database.
+EVENTS = ["created", "removed", None]
 HEAD = "| database | changes | kills | cut off | of these made | orphans | rows checked | seconds |"
 
 
 class State(NamedTuple):
-    """What a row has to say: the name in both its columns, and the colour of its picture."""
+    """The expected state of a row: the name in both name columns, and the colour of the avatar."""
 
     name: str = ""
     colour: int | None = None
 
 
 class Change(NamedTuple):
-    """A request, and the state of the row when it is made."""
+    """A request, and the state of the row after it."""
 
     method: str
     path: str
@@ -65,66 +70,68 @@ class Change(NamedTuple):
     state: State
 
     @property
-    def is_of_avatar(self) -> bool:
+    def changes_avatar(self) -> bool:
         return self.method != "PATCH"
 
 
-class BrokenPromiseError(Exception):
-    """A row, a file or an answer is not as it must be."""
+class UnexpectedStateError(Exception):
+    """A row, a file or a response is not as expected."""
 
 
-class Files:
-    """The storage, as it lies on the disk."""
+class Storage:
+    """The directory of the storage."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def colour_of(self, name: str | None) -> int | None:
-        """Return which picture a file has, all of which must be there."""
+        """Return the index of the colour of an image file, which must be complete."""
         if name is None:
             return None
         try:
             with Image.open(self.folder / name) as opened:
-                picture = opened.convert("RGB")
+                image = opened.convert("RGB")
         except Exception as error:
-            raise BrokenPromiseError(f"A row names {name}: {error!r}") from error
-        if picture.size != (SIDE, SIDE):
-            raise BrokenPromiseError(f"{name} is a picture of {picture.size}")
-        seen: Any = picture.getpixel((SIDE // 4, SIDE // 4))
+            raise UnexpectedStateError(f"A row names {name}: {error!r}") from error
+        if image.size != (SIDE, SIDE):
+            raise UnexpectedStateError(f"{name} is an image of {image.size} pixels.")
+        pixel: Any = image.getpixel((SIDE // 4, SIDE // 4))
         for number, colour in enumerate(COLOURS):
-            if all(abs(have - want) < 20 for have, want in zip(seen, colour, strict=True)):
+            if all(
+                abs(actual - expected) < 20 for actual, expected in zip(pixel, colour, strict=True)
+            ):
                 return number
-        raise BrokenPromiseError(f"{name} is a picture of another colour: {seen}")
+        raise UnexpectedStateError(f"{name} is an image of another colour: {pixel}")
 
-    def wait(self, aim: str | None, seconds: float) -> None:
-        """Wait until a file has come or gone, or for some time: somewhere in a change, then."""
-        if aim is None:
+    def wait(self, event: str | None, seconds: float) -> None:
+        """Wait until a file is created or removed; without an event, wait for some seconds."""
+        if event is None:
             time.sleep(seconds)
             return
-        deadline, seen = time.monotonic() + 1, self._names()
+        deadline, before = time.monotonic() + 1, self._names()
         while time.monotonic() < deadline:
             now = self._names()
-            if now - seen if aim == "come" else seen - now:
+            if now - before if event == "created" else before - now:
                 return
-            seen = now
+            before = now
 
     def _names(self) -> set[str]:
         folder = self.folder / "avatars"
         return {path.name for path in folder.glob("*.webp")}
 
     def orphans(self, named: set[str]) -> list[str]:
-        """Return the files, those that are being written included, that no row names."""
+        """Return the files that no row names, including files that are still being written."""
         files = (path for path in self.folder.rglob("*") if path.is_file())
         return [name for path in files if (name := str(path.relative_to(self.folder))) not in named]
 
 
 class Client(threading.Thread):
-    """Changes the rows of some users, one change after the other, and follows what they must be."""
+    """A client that changes the rows of some users, and keeps track of their expected states."""
 
     def __init__(self, run: Run, users: list[int], seed: str) -> None:
         super().__init__(daemon=True)
         self.states = dict.fromkeys(users, State())
-        self.cut: list[tuple[Change, bool]] = []  # Each with whether it was made all the same.
+        self.interrupted: list[tuple[Change, bool]] = []  # Each with whether it was committed.
         self.failure: Exception | None = None
         self._run = run
         self._random = random.Random(seed)
@@ -139,18 +146,19 @@ class Client(threading.Thread):
     def _change(self, number: int) -> None:
         user = self._random.choice([*self.states])
         before = self.states[user]
-        change = self._some(number, before)
-        answered = self._run.send(user, change)
-        if answered:
+        change = self._choose_change(number, before)
+        if self._run.send(user, change):
             self.states[user] = change.state
             return
-        now = self._run.state_of(user)
+        now = self._run.read_state(user)
         if now not in {before, change.state}:
-            raise BrokenPromiseError(f"{now} is neither {before} nor {change.state}")
+            raise UnexpectedStateError(
+                f"The state is {now}, which is neither {before} nor {change.state}."
+            )
         self.states[user] = now
-        self.cut.append((change, now == change.state))
+        self.interrupted.append((change, now == change.state))
 
-    def _some(self, number: int, before: State) -> Change:
+    def _choose_change(self, number: int, before: State) -> Change:
         kind = self._random.choices(["PUT", "DELETE", "PATCH"], [5, 2, 3])[0]
         if kind == "PATCH":
             name = f"number {number}"
@@ -159,20 +167,20 @@ class Client(threading.Thread):
         if kind == "DELETE":
             return Change(kind, "avatar/", b"", before._replace(colour=None))
         colour = number % len(COLOURS)
-        return Change(kind, "avatar/", picture(COLOURS[colour]), before._replace(colour=colour))
+        return Change(kind, "avatar/", make_image(COLOURS[colour]), before._replace(colour=colour))
 
 
 class Run:
-    """The server, its database and its storage, and how far the changes have come."""
+    """The server with its database and its storage, and the progress of the changes."""
 
     def __init__(self, folder: Path, database: str, changes: int) -> None:
-        self.files = Files(folder / "media")
-        self.begun = 0
+        self.storage = Storage(folder / "media")
+        self.started = 0
         self.rows_checked = 0
         self._changes = changes
         self._lock = threading.Lock()
         self._port = free_port()
-        os.environ |= {"DATABASE": database, "MEDIA": str(self.files.folder)}
+        os.environ |= {"DATABASE": database, "MEDIA": str(self.storage.folder)}
         self._app = create_app()
         self._tokens: dict[int, str] = {}
         with self._app.app_context():
@@ -186,7 +194,7 @@ class Run:
         command += [f"--threads={CLIENTS}", f"--bind=127.0.0.1:{self._port}"]
         command += ["--chdir", str(HERE), f"--log-file={folder / 'host.log'}"]
         self._process = subprocess.Popen(command)
-        wait_until(lambda: listens(self._port) and len(self.workers()) == 1)
+        wait_until(lambda: is_listening(self._port) and len(self.workers()) == 1)
 
     def workers(self) -> list[str]:
         return children_of(self._process.pid)
@@ -196,17 +204,17 @@ class Run:
         self._process.wait()
 
     def numbers(self) -> Iterator[int]:
-        """Yield the numbers of the changes, each to one client only."""
+        """Yield the numbers of the changes; each number goes to one client only."""
         while True:
             with self._lock:
-                if self.begun == self._changes:
+                if self.started == self._changes:
                     return
-                self.begun += 1
-                number = self.begun
+                self.started += 1
+                number = self.started
             yield number
 
     def send(self, user: int, change: Change) -> bool:
-        """Send a change and tell whether it was answered, which must be with success."""
+        """Send a change, and return whether a response, which must be a success, has arrived."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
         headers = {
             "Authorization": f"Bearer {self._tokens[user]}",
@@ -215,18 +223,20 @@ class Run:
         url = f"/api/profile/{change.path}"
         try:
             connection.request(change.method, url, change.body, headers)
-            answer = connection.getresponse()
-            body = answer.read()
+            response = connection.getresponse()
+            body = response.read()
         except (ConnectionError, http.client.HTTPException):
             return False
         finally:
             connection.close()
-        if answer.status != (204 if change.method == "DELETE" else 200):
-            raise BrokenPromiseError(f"{change.method} is answered {answer.status} {body!r}")
+        if response.status != (204 if change.method == "DELETE" else 200):
+            raise UnexpectedStateError(
+                f"The response to {change.method} is {response.status} {body!r}."
+            )
         return True
 
-    def state_of(self, user: int) -> State:
-        """Read a row, once no transaction that was cut off holds it any more."""
+    def read_state(self, user: int) -> State:
+        """Read a row, as soon as no interrupted transaction locks it."""
         with self._app.app_context():
             columns = (User.first_name, User.last_name, User.avatar)
             row = db.session.execute(select(*columns).filter_by(id=user).with_for_update()).one()
@@ -234,15 +244,16 @@ class Run:
         with self._lock:
             self.rows_checked += 1
         if row.first_name != row.last_name:
-            raise BrokenPromiseError(f"Half a change: {row}")
-        return State(row.first_name, self.files.colour_of(row.avatar))
+            raise UnexpectedStateError(f"A change has been applied in part: {row}")
+        return State(row.first_name, self.storage.colour_of(row.avatar))
 
-    def named(self) -> set[str]:
+    def avatars(self) -> set[str]:
+        """Return the names of all files that a row names."""
         with self._app.app_context():
             return {*db.session.scalars(select(User.avatar).where(User.avatar.is_not(None)))}
 
     def kill(self) -> None:
-        """Kill the worker, and wait for the next."""
+        """Kill the worker, and wait until gunicorn has started another."""
         (worker,) = self.workers()
         os.kill(int(worker), signal.SIGKILL)
         wait_until(lambda: len(self.workers()) == 1 and self.workers() != [worker])
@@ -253,19 +264,19 @@ class Run:
 
 
 @cache
-def picture(colour: tuple[int, int, int]) -> bytes:
+def make_image(colour: tuple[int, int, int]) -> bytes:
     """Return a PNG of noise with a square of one colour."""
-    made = NOISE.convert("RGB")
-    made.paste(colour, (0, 0, SIDE // 2, SIDE // 2))
+    image = NOISE.convert("RGB")
+    image.paste(colour, (0, 0, SIDE // 2, SIDE // 2))
     encoded = BytesIO()
-    made.save(encoded, "PNG", compress_level=1)
+    image.save(encoded, "PNG", compress_level=1)
     return encoded.getvalue()
 
 
 def check(run: Run, changes: int, kills: int, seed: str) -> str:
-    """Change and kill, check what is left, and return the line of the table."""
-    started = time.monotonic()
-    sys.setswitchinterval(0.0005)  # So that a kill that is aimed does not wait for a client.
+    """Run the changes and the kills, check the result, and return the cells of the table."""
+    begin = time.monotonic()
+    sys.setswitchinterval(0.0005)  # A client must not delay a kill that follows an event.
     clients = [
         Client(run, [*range(1 + n * USERS_OF_EACH, 1 + (n + 1) * USERS_OF_EACH)], f"{seed} {n}")
         for n in range(CLIENTS)
@@ -275,9 +286,9 @@ def check(run: Run, changes: int, kills: int, seed: str) -> str:
     moments, killed = random.Random(seed), 0
     for number in range(1, kills + 1):
         due = number * changes // (kills + 1)
-        while run.begun < due and any(client.is_alive() for client in clients):
+        while run.started < due and any(client.is_alive() for client in clients):
             time.sleep(0.001)
-        run.files.wait(AIMS[number % len(AIMS)], moments.uniform(0, 0.03))
+        run.storage.wait(EVENTS[number % len(EVENTS)], moments.uniform(0, 0.03))
         if any(client.failure for client in clients):
             break
         run.kill()
@@ -287,27 +298,34 @@ def check(run: Run, changes: int, kills: int, seed: str) -> str:
         if client.failure:
             raise client.failure
         for user, state in client.states.items():
-            if run.state_of(user) != state:
-                raise BrokenPromiseError(f"{run.state_of(user)} is not {state}, as was answered")
+            now = run.read_state(user)
+            if now != state:
+                raise UnexpectedStateError(
+                    f"The state is {now}, but the last response was for {state}."
+                )
 
-    cut = [each for client in clients for each in client.cut]
-    of_avatars = sum(change.is_of_avatar for change, _ in cut)
-    named = run.named()
-    orphans = run.files.orphans(named)
-    if len(orphans) > of_avatars:
-        raise BrokenPromiseError(f"{of_avatars} changes of avatars were cut, but {orphans}")
-    if not cut:
-        raise BrokenPromiseError("No kill has hit a change.")
-    made, seconds = sum(is_made for _, is_made in cut), time.monotonic() - started
+    interrupted = [each for client in clients for each in client.interrupted]
+    avatar_changes = sum(change.changes_avatar for change, _ in interrupted)
+    orphans = run.storage.orphans(run.avatars())
+    if len(orphans) > avatar_changes:
+        raise UnexpectedStateError(
+            f"Only {avatar_changes} avatar changes were interrupted, but no row names {orphans}."
+        )
+    if not interrupted:
+        raise UnexpectedStateError("No kill has interrupted a change.")
+    committed = sum(is_committed for _, is_committed in interrupted)
+    seconds = time.monotonic() - begin
     return (
-        f"{run.begun:,} | {killed} | {len(cut)} | {made} | {len(orphans)} | "
+        f"{run.started:,} | {killed} | {len(interrupted)} | {committed} | {len(orphans)} | "
         f"{run.rows_checked} | {seconds:.0f} |"
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("database", nargs="?", help="a URL of PostgreSQL; without, it is SQLite")
+    parser.add_argument(
+        "database", nargs="?", help="the URL of a PostgreSQL database (default: SQLite)"
+    )
     parser.add_argument("--changes", type=int, default=1000)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", default=str(random.randrange(10**6)))
@@ -324,9 +342,9 @@ def main() -> None:
         stack.callback(run.stop)
         try:
             line = check(run, options.changes, options.kills, options.seed)
-        except BrokenPromiseError as failure:
+        except UnexpectedStateError as failure:
             print((folder / "host.log").read_text()[-5_000:])
-            sys.exit(f"Not as promised: {failure}")
+            sys.exit(f"FAILED: {failure}")
     name = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[make_url(database).get_backend_name()]
     print(HEAD, "|---" * HEAD.count(" | ") + "|---|", f"| {name} | {line}", sep="\n")
 

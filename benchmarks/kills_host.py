@@ -1,4 +1,4 @@
-"""The app that kills.py serves and kills: profiles that are edited, avatars in a directory."""
+"""The app that kills.py serves and kills, with editable profiles and avatars in a directory."""
 
 from __future__ import annotations
 

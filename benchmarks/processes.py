@@ -1,4 +1,4 @@
-"""The servers that a benchmark starts: a port for each, whether it listens, and its workers."""
+"""Helpers for the servers that a benchmark starts: ports, waiting, and worker processes."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from pathlib import Path
 
 
 def free_port() -> int:
-    with socket.socket() as anyone:
-        anyone.bind(("127.0.0.1", 0))
-        port: int = anyone.getsockname()[1]
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port: int = server.getsockname()[1]
         return port
 
 
-def listens(port: int) -> bool:
+def is_listening(port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_until(done: Callable[[], bool], seconds: float = 30) -> None:
+def wait_until(is_done: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
-    while not done():
+    while not is_done():
         if time.monotonic() > deadline:
-            sys.exit("What the run waits for does not come.")
+            sys.exit(f"Timed out after {seconds:g} seconds of waiting for a server.")
         time.sleep(0.02)
 
 

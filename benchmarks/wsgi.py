@@ -1,4 +1,4 @@
-"""One request to a contender in this process, by the standard library alone (compare_worker.py)."""
+"""Call the WSGI app of a contender in this process, with the standard library only."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 from time import perf_counter_ns
 from typing import Any
 
-Answer = tuple[int, int, bytes]  # Nanoseconds, status, body.
+TimedResponse = tuple[int, int, bytes]  # Nanoseconds, status, body.
 
 
-def ask_wsgi(contender: Any, bearer: str) -> Answer:
-    """Send a request to a contender as its server would, and take all of the answer."""
+def call_wsgi(contender: Any, bearer: str) -> TimedResponse:
+    """Call the app as a WSGI server does, and read the whole response."""
     environ = {
         "REQUEST_METHOD": contender.METHOD,
         "SCRIPT_NAME": "",
@@ -32,14 +32,14 @@ def ask_wsgi(contender: Any, bearer: str) -> Answer:
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
     }
-    started: list[str] = []
+    statuses: list[str] = []
 
     def start_response(status: str, _headers: Any, _error: Any = None) -> None:
-        started.append(status)
+        statuses.append(status)
 
     begin = perf_counter_ns()
     chunks = contender.app(environ, start_response)
     body = b"".join(chunks)
     if hasattr(chunks, "close"):
         chunks.close()
-    return perf_counter_ns() - begin, int(started[0][:3]), body
+    return perf_counter_ns() - begin, int(statuses[0][:3]), body

@@ -14,8 +14,8 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 
-from flask_profile.cli import profile
-from flask_profile.errors import ANSWERS
+from flask_profile.cli import profile_commands
+from flask_profile.errors import ERROR_RESPONSES
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -46,7 +46,7 @@ def answers() -> Iterator[str]:
     yield from ("| status | body | reason, in `WWW-Authenticate` |", "|---|---|---|")
     rows = {
         (answer.status, answer.render(method="GET", media_type="text/plain"), answer.reason or "")
-        for answer in ANSWERS.values()
+        for answer in ERROR_RESPONSES.values()
     }
     for status, body, reason in sorted(rows):
         # What a schema refuses has a body for each field.
@@ -56,7 +56,7 @@ def answers() -> Iterator[str]:
 
 def commands() -> Iterator[str]:
     """Yield the help of each command, as the shell prints it."""
-    for name, command in sorted(profile.commands.items()):
+    for name, command in sorted(profile_commands.commands.items()):
         context = click.Context(command, info_name=f"flask profile {name}")
         yield from (f"**flask profile {name}**", "", "```text")
         yield from command.get_help(context).splitlines()

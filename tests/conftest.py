@@ -1,4 +1,4 @@
-"""A host app in one line, and a client's view of it."""
+"""Fixtures that build a host app in one line and send requests to it."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ JOHN_AS_JSON = (
 )
 
 
-def user_of(db: SQLAlchemy) -> type[Any]:
-    """Make the model of an ordinary host, which keeps a password hash beside the profile."""
+def make_user_model(db: SQLAlchemy) -> type[Any]:
+    """Make the user model of an ordinary host, with a password hash beside the profile."""
 
     class User(ProfileMixin, db.Model):  # type: ignore[name-defined]
         password_hash: Mapped[str | None] = mapped_column(String(255))
@@ -48,20 +48,20 @@ def user_of(db: SQLAlchemy) -> type[Any]:
     return User
 
 
-def keyed(type_: Any) -> Callable[[SQLAlchemy], type[Any]]:
-    """Return what makes a model whose key is of a type."""
+def model_with_id(type_: Any) -> Callable[[SQLAlchemy], type[Any]]:
+    """Return a function that makes a user model with a primary key of this type."""
 
-    def model(db: SQLAlchemy) -> type[Any]:
+    def make_model(db: SQLAlchemy) -> type[Any]:
         class User(ProfileMixin, db.Model):  # type: ignore[name-defined]
             id = mapped_column(type_, primary_key=True)
 
         return User
 
-    return model
+    return make_model
 
 
 class Host:
-    """A host app with its database and its model."""
+    """A host app with its database and user model."""
 
     def __init__(self, app: Flask, db: SQLAlchemy, user: type[Any] | None) -> None:
         self.app = app
@@ -71,11 +71,11 @@ class Host:
 
     @property
     def client(self) -> FlaskClient:
-        """A client without a cookie jar, which sends just the headers that it is given."""
+        """A client without a cookie jar, which sends only the headers that it is given."""
         return self.app.test_client(use_cookies=False)
 
     def add(self, **values: Any) -> Host:
-        """Put a user like John into the database, but for the values given."""
+        """Create the tables and add a user with the values of John, or those given."""
         with self.app.app_context():
             self.db.create_all()
             self.db.session.add(self.User(**(JOHN | values)))
@@ -90,29 +90,29 @@ class Host:
         return {"Authorization": f"Bearer {self.token(identity, **options)}"}
 
     def post(self, identity: Any = "1", url: str = "/api/profile/", **options: Any) -> TestResponse:
-        """Ask for a profile as the client of a user does."""
+        """Request a profile with an access token for this identity."""
         headers = {**self.bearer(identity), **options.pop("headers", {})}
         return self.client.post(url, headers=headers, **options)
 
     @contextmanager
     def statements(self) -> Iterator[list[str]]:
-        """Collect the SQL that is sent to the database meanwhile."""
-        sent: list[str] = []
+        """Collect the SQL statements that run in the ``with`` block."""
+        executed: list[str] = []
 
-        def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-            sent.append(statement)
+        def record(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            executed.append(statement)
 
         with self.app.app_context():
             engines = list(self.db.engines.values())
         for engine in engines:
-            event.listen(engine, "before_cursor_execute", note)
-        yield sent
+            event.listen(engine, "before_cursor_execute", record)
+        yield executed
         for engine in engines:
-            event.remove(engine, "before_cursor_execute", note)
+            event.remove(engine, "before_cursor_execute", record)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test that has a host on each database."""
+    """Run each test that uses a database once for each --database option."""
     if "database" in metafunc.fixturenames:
         urls = metafunc.config.getoption("--database") or ["sqlite://"]
         metafunc.parametrize("database", urls, scope="session", ids=lambda url: url.split(":")[0])
@@ -120,7 +120,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def server(database: str) -> Iterator[Engine | None]:
-    """The server of the database that is tested, if it has one."""
+    """An engine for the server of the tested database, or None for SQLite."""
     if database.startswith("sqlite"):
         yield None
         return
@@ -130,8 +130,8 @@ def server(database: str) -> Iterator[Engine | None]:
 
 
 @pytest.fixture
-def room(database: str, server: Engine | None) -> Iterator[Callable[[], dict[str, Any]]]:
-    """Return what makes an empty place for a host's tables, as config of its app."""
+def create_database(database: str, server: Engine | None) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Return a function that creates an empty database and returns the app config for it."""
     names: list[str] = []
     cascade = " CASCADE" if database.startswith("postgresql") else ""
 
@@ -158,13 +158,15 @@ def room(database: str, server: Engine | None) -> Iterator[Callable[[], dict[str
 
 
 @pytest.fixture
-def host(tmp_path: Any, room: Callable[[], dict[str, Any]]) -> Iterator[Callable[..., Host]]:
-    """Return what makes a host: its config by keyword, its parts by ``model`` and the like."""
+def host(
+    tmp_path: Any, create_database: Callable[[], dict[str, Any]]
+) -> Iterator[Callable[..., Host]]:
+    """Return a function that makes a host. Keywords in uppercase are the config of its app."""
     hosts: list[Host] = []
 
     def make(
         *,
-        model: Callable[[SQLAlchemy], type[Any]] | None = user_of,
+        model: Callable[[SQLAlchemy], type[Any]] | None = make_user_model,
         db: SQLAlchemy | None = None,
         blueprint: ProfileBlueprint | None = None,
         with_jwt: bool = True,
@@ -173,27 +175,29 @@ def host(tmp_path: Any, room: Callable[[], dict[str, Any]]) -> Iterator[Callable
     ) -> Host:
         instance = tmp_path / str(len(hosts))
         app = Flask("host", instance_path=str(instance))
-        app.config.update({"JWT_SECRET_KEY": SECRET} | (room() if with_db else {}) | config)
+        app.config.update(
+            {"JWT_SECRET_KEY": SECRET} | (create_database() if with_db else {}) | config
+        )
         db = db or SQLAlchemy()
         user = model(db) if model else None
         if with_db:
             db.init_app(app)
         if with_jwt:
             JWTManager(app)
-        made = Host(app, db, user)
+        host = Host(app, db, user)
         if with_db:
-            hosts.append(made)
+            hosts.append(host)
         app.register_blueprint(blueprint or ProfileBlueprint())
-        return made
+        return host
 
     yield make
-    for made in hosts:
-        with made.app.app_context():
-            for engine in made.db.engines.values():
+    for host in hosts:
+        with host.app.app_context():
+            for engine in host.db.engines.values():
                 engine.dispose()
 
 
 @pytest.fixture
 def john(host: Callable[..., Host]) -> Host:
-    """A host with default settings and John in its database."""
+    """A host with the default settings, and with John in its database."""
     return host().add()

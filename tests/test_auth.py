@@ -12,8 +12,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from conftest import JOHN_AS_JSON, SECRET
-from hostile import HOSTS, JSON_VALUES, TOKENS, VALID, b64, claims, fits_a_header, signed
-from responses import (
+from contract import (
     BAD_HEADER,
     FAILED,
     INACTIVE,
@@ -22,12 +21,15 @@ from responses import (
     NOT_VALID,
     PROFILE,
     REASONS,
-    name_of,
+    identify_response,
 )
+from hostile import HOSTS, JSON_VALUES, TOKENS, VALID, b64, claims, fits_in_header, make_token
 
 
-def ask(host, authorization, **options):
-    return host.client.post("/api/profile/", headers={"Authorization": authorization}, **options)
+def send(host_app, authorization, **options):
+    return host_app.client.post(
+        "/api/profile/", headers={"Authorization": authorization}, **options
+    )
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,7 @@ def ask(host, authorization, **options):
         {"X-Authorization": "Bearer abc"},
     ],
 )
-def test_without_a_token_credentials_were_not_provided(headers, john):
+def test_a_request_without_a_token_returns_401(headers, john):
     response = john.client.post("/api/profile/", headers=headers)
     assert (response.status_code, response.json) == (401, NOT_PROVIDED)
     assert response.headers["WWW-Authenticate"] == 'Bearer realm="api"'
@@ -54,127 +56,130 @@ def test_without_a_token_credentials_were_not_provided(headers, john):
     "authorization",
     ["Bearer", "Bearer ", "Bearer,", "Bearer a b", "Bearer a b c", "Bearer a, Bearer b"],
 )
-def test_bearer_must_be_followed_by_one_word(authorization, john):
-    response = ask(john, authorization)
+def test_bearer_must_be_followed_by_exactly_one_value(authorization, john):
+    response = send(john, authorization)
     assert (response.status_code, response.json) == (401, BAD_HEADER)
     assert response.headers["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
-POINTS_IN_TIME = ["date_joined", "last_login"]
+DATETIMES = ["date_joined", "last_login"]
 
 
-def name(response, **request):
-    return name_of(response.status_code, response.headers, response.data, **request)
+def identify(response, **request):
+    return identify_response(response.status_code, response.headers, response.data, **request)
 
 
 @pytest.fixture
-def loader(host):
-    """Return what makes a host without a database, whose loader knows John and keeps who it saw."""
+def host_with_loader(host):
+    """Return a function that makes a host without a database, whose user loader knows only John.
+
+    The ``loaded`` of the host lists the identities that the loader was called with.
+    """
 
     def make(**config):
-        made = host(with_db=False, model=None, **config)
-        made.loaded = []
+        host_app = host(with_db=False, model=None, **config)
+        host_app.loaded = []
         john = json.loads(JOHN_AS_JSON) | {"avatar": "avatars/profile.jpg"}
-        john |= {key: datetime.fromisoformat(john[key][:-1] + "+00:00") for key in POINTS_IN_TIME}
+        john |= {key: datetime.fromisoformat(john[key][:-1] + "+00:00") for key in DATETIMES}
 
-        @made.jwt.user_lookup_loader
+        @host_app.jwt.user_lookup_loader
         def load(_header, payload):
-            made.loaded.append(payload["sub"])
+            host_app.loaded.append(payload["sub"])
             return john if payload["sub"] == "1" else None
 
-        return made
+        return host_app
 
     return make
 
 
-@pytest.mark.parametrize("case", [case for case in TOKENS if fits_a_header(TOKENS[case].token)])
-def test_a_hostile_token_in_a_header_is_answered_as_its_table_says(case, loader):
-    token, kind, answer = TOKENS[case]
-    made = loader(**HOSTS[kind])
-    assert name(ask(made, f"Bearer {token}")) == answer
-    assert (made.loaded == []) == (answer in REASONS)
+@pytest.mark.parametrize("case", [case for case in TOKENS if fits_in_header(TOKENS[case].token)])
+def test_a_hostile_token_in_a_header_gets_the_expected_response(case, host_with_loader):
+    token, host_name, expected = TOKENS[case]
+    host_app = host_with_loader(**HOSTS[host_name])
+    assert identify(send(host_app, f"Bearer {token}")) == expected
+    assert (host_app.loaded == []) == (expected in REASONS)
 
 
 @pytest.mark.parametrize("case", TOKENS)
-def test_a_hostile_token_in_a_body_is_answered_as_its_table_says(case, loader):
-    token, kind, answer = TOKENS[case]
-    made = loader(JWT_TOKEN_LOCATION="json", **HOSTS[kind])
-    response = made.client.post("/api/profile/", json={"access_token": token})
-    assert name(response, vary=None) == answer
+def test_a_hostile_token_in_a_body_gets_the_expected_response(case, host_with_loader):
+    token, host_name, expected = TOKENS[case]
+    host_app = host_with_loader(JWT_TOKEN_LOCATION="json", **HOSTS[host_name])
+    response = host_app.client.post("/api/profile/", json={"access_token": token})
+    assert identify(response, vary=None) == expected
 
 
-@pytest.mark.parametrize("kind", HOSTS)
-def test_algorithms_and_audiences_are_the_hosts(kind, loader):
-    made = loader(**HOSTS[kind])
-    for token in (VALID[kind], made.token(additional_claims={"aud": "us", "iss": "us"})):
-        assert ask(made, f"Bearer {token}").get_data(as_text=True) == JOHN_AS_JSON
+@pytest.mark.parametrize("host_name", HOSTS)
+def test_algorithms_and_audiences_are_read_from_the_config(host_name, host_with_loader):
+    host_app = host_with_loader(**HOSTS[host_name])
+    for token in (VALID[host_name], host_app.token(additional_claims={"aud": "us", "iss": "us"})):
+        assert send(host_app, f"Bearer {token}").get_data(as_text=True) == JOHN_AS_JSON
 
 
-def test_a_refused_token_asks_nothing_of_the_database(john):
+def test_a_refused_token_causes_no_database_statement(john):
     with john.app.app_context():
         refresh = create_refresh_token("1")
     expired = john.token(expires_delta=timedelta(seconds=-1))
     with john.statements() as statements:
         for token in (refresh, expired, "abc"):
-            assert ask(john, f"Bearer {token}").json == NOT_VALID
+            assert send(john, f"Bearer {token}").json == NOT_VALID
     assert statements == []
 
 
-def test_leeway_is_the_hosts(host):
-    made = host(JWT_DECODE_LEEWAY=30).add()
-    expired = made.token(expires_delta=timedelta(seconds=-1))
-    assert ask(made, f"Bearer {expired}").status_code == 200
+def test_leeway_is_read_from_the_config(host):
+    host_app = host(JWT_DECODE_LEEWAY=30).add()
+    expired = host_app.token(expires_delta=timedelta(seconds=-1))
+    assert send(host_app, f"Bearer {expired}").status_code == 200
 
 
 def test_a_revoked_token_is_not_valid(john):
     john.jwt.token_in_blocklist_loader(lambda _header, payload: payload["jti"] == "revoked")
     assert john.post().status_code == 200
-    response = ask(john, f"Bearer {john.token(additional_claims={'jti': 'revoked'})}")
+    response = send(john, f"Bearer {john.token(additional_claims={'jti': 'revoked'})}")
     assert (response.status_code, response.json) == (401, NOT_VALID)
     assert "The token has been revoked" in response.headers["WWW-Authenticate"]
 
 
-def test_claims_that_the_host_refuses_are_not_valid(john):
+def test_a_token_whose_claims_the_host_refuses_is_not_valid(john):
     john.jwt.token_verification_loader(lambda _header, payload: payload.get("tenant") == "a")
     response = john.post()
     assert (response.status_code, response.json) == (401, NOT_VALID)
     assert "The claims of the token are refused" in response.headers["WWW-Authenticate"]
 
 
-def test_a_key_loader_that_does_not_know_a_kid_refuses_the_token(john):
+def test_a_token_whose_kid_the_key_loader_does_not_know_is_not_valid(john):
     keys = {"current": SECRET}
     john.jwt.decode_key_loader(lambda header, _payload: keys[header["kid"]])
     known = john.token(additional_headers={"kid": "current"})
-    assert ask(john, f"Bearer {known}").status_code == 200
+    assert send(john, f"Bearer {known}").status_code == 200
     for unknown in (john.token(), john.token(additional_headers={"kid": "../../etc/passwd"})):
-        response = ask(john, f"Bearer {unknown}")
+        response = send(john, f"Bearer {unknown}")
         assert (response.status_code, response.json) == (401, NOT_VALID)
 
 
 @pytest.mark.parametrize("error", [OSError, jwt.PyJWKClientConnectionError])
-def test_a_key_loader_that_fails_is_a_failure_of_the_host(error, john):
+def test_an_error_in_a_key_loader_returns_500(error, john):
     @john.jwt.decode_key_loader
-    def unreachable(_header, _payload):
+    def fail(_header, _payload):
         raise error("no route to the key server")
 
     assert john.post().status_code == 500
 
 
 LOCATIONS = {
-    "headers": lambda t: {"headers": {"Authorization": f"Bearer {t}"}},
-    "query_string": lambda t: {"query_string": {"jwt": t}},
-    "json": lambda t: {"json": {"access_token": t}},
-    "cookies": lambda t: {"headers": {"Cookie": f"access_token_cookie={t}"}},
+    "headers": lambda token: {"headers": {"Authorization": f"Bearer {token}"}},
+    "query_string": lambda token: {"query_string": {"jwt": token}},
+    "json": lambda token: {"json": {"access_token": token}},
+    "cookies": lambda token: {"headers": {"Cookie": f"access_token_cookie={token}"}},
 }
 
 
 @pytest.mark.parametrize("location", LOCATIONS)
-def test_the_token_is_read_where_the_host_configured_it(location, host):
-    made = host(JWT_TOKEN_LOCATION=[location], JWT_COOKIE_CSRF_PROTECT=False).add()
-    for place, request in LOCATIONS.items():
-        response = made.client.post("/api/profile/", **request(made.token()))
-        assert response.status_code == (200 if place == location else 401)
-        assert place == location or response.json == NOT_PROVIDED
+def test_the_token_is_read_only_from_the_configured_location(location, host):
+    host_app = host(JWT_TOKEN_LOCATION=[location], JWT_COOKIE_CSRF_PROTECT=False).add()
+    for sent_in, request_options in LOCATIONS.items():
+        response = host_app.client.post("/api/profile/", **request_options(host_app.token()))
+        assert response.status_code == (200 if sent_in == location else 401)
+        assert sent_in == location or response.json == NOT_PROVIDED
 
 
 @pytest.mark.parametrize(
@@ -186,86 +191,86 @@ def test_the_token_is_read_where_the_host_configured_it(location, host):
         (["query_string", "json"], None),
     ],
 )
-def test_vary_names_what_the_token_is_read_from(locations, vary, host):
-    made = host(JWT_TOKEN_LOCATION=locations)
+def test_vary_names_the_headers_that_the_token_is_read_from(locations, vary, host):
+    host_app = host(JWT_TOKEN_LOCATION=locations)
     for method in ("POST", "GET"):
-        assert made.client.open("/api/profile/", method=method).headers.get("Vary") == vary
+        assert host_app.client.open("/api/profile/", method=method).headers.get("Vary") == vary
 
 
-def test_another_header_and_scheme_are_the_hosts(host):
-    made = host(JWT_HEADER_NAME="X-Token", JWT_HEADER_TYPE="JWT").add()
-    response = made.client.post("/api/profile/", headers={"X-Token": f"JWT {made.token()}"})
+def test_the_header_name_and_type_are_read_from_the_config(host):
+    host_app = host(JWT_HEADER_NAME="X-Token", JWT_HEADER_TYPE="JWT").add()
+    response = host_app.client.post("/api/profile/", headers={"X-Token": f"JWT {host_app.token()}"})
     assert response.status_code == 200
     assert response.headers["Vary"] == "X-Token"
-    refused = made.client.post("/api/profile/", headers={"X-Token": "JWT"})
+    refused = host_app.client.post("/api/profile/", headers={"X-Token": "JWT"})
     assert refused.json == BAD_HEADER
 
 
-def test_a_stray_authorization_header_is_none_of_a_cookie_hosts_business(host):
-    made = host(JWT_TOKEN_LOCATION=["cookies"])
-    assert ask(made, "Bearer abc").json == NOT_PROVIDED
+def test_an_authorization_header_is_ignored_if_tokens_are_read_from_cookies(host):
+    host_app = host(JWT_TOKEN_LOCATION=["cookies"])
+    assert send(host_app, "Bearer abc").json == NOT_PROVIDED
 
 
 @pytest.mark.parametrize(
     "body", ["", "[1]", "1", '"text"', "null", "{", "[" * 100_000, '{"access_token": ""}', "\xff"]
 )
-def test_a_body_that_holds_no_token_provides_none(body, host):
-    made = host(JWT_TOKEN_LOCATION="json")
-    response = made.client.post("/api/profile/", data=body, content_type="application/json")
+def test_a_body_without_a_token_provides_no_credentials(body, host):
+    host_app = host(JWT_TOKEN_LOCATION="json")
+    response = host_app.client.post("/api/profile/", data=body, content_type="application/json")
     assert (response.status_code, response.json) == (401, NOT_PROVIDED)
 
 
-class Broken:
-    """The body of a client that hangs up."""
+class InterruptedBody:
+    """A request body whose client disconnects."""
 
     def read(self, *_):
-        raise OSError("the client hung up")
+        raise OSError("the client disconnected")
 
 
-def test_a_body_that_breaks_off_provides_no_token(host):
-    made = host(JWT_TOKEN_LOCATION="json")
-    broken = {"wsgi.input": Broken(), "wsgi.input_terminated": True}
-    options = {"content_type": "application/json", "environ_overrides": broken}
-    response = made.client.post("/api/profile/", **options)
+def test_a_body_whose_client_disconnects_provides_no_credentials(host):
+    host_app = host(JWT_TOKEN_LOCATION="json")
+    environ = {"wsgi.input": InterruptedBody(), "wsgi.input_terminated": True}
+    options = {"content_type": "application/json", "environ_overrides": environ}
+    response = host_app.client.post("/api/profile/", **options)
     assert (response.status_code, response.json) == (401, NOT_PROVIDED)
 
 
-def test_a_body_that_is_too_large_to_read_provides_no_token(host):
-    made = host(JWT_TOKEN_LOCATION="json", MAX_CONTENT_LENGTH=10)
-    response = made.client.post("/api/profile/", json={"access_token": "abc"})
+def test_a_body_that_is_too_large_provides_no_credentials(host):
+    host_app = host(JWT_TOKEN_LOCATION="json", MAX_CONTENT_LENGTH=10)
+    response = host_app.client.post("/api/profile/", json={"access_token": "abc"})
     assert (response.status_code, response.json) == (401, NOT_PROVIDED)
 
 
 @pytest.mark.parametrize("token", ["1", "[1]", '"\\ud800"', "true", '"abc"', "1e999"])
-def test_a_token_of_another_type_in_a_body_is_not_valid(token, host):
-    made = host(JWT_TOKEN_LOCATION="json")
+def test_a_malformed_token_in_a_body_is_not_valid(token, host):
+    host_app = host(JWT_TOKEN_LOCATION="json")
     body = f'{{"access_token": {token}}}'
-    response = made.client.post("/api/profile/", data=body, content_type="application/json")
+    response = host_app.client.post("/api/profile/", data=body, content_type="application/json")
     assert (response.status_code, response.json) == (401, NOT_VALID)
 
 
-def test_a_query_parameter_without_its_prefix_is_not_valid(host):
-    made = host(JWT_TOKEN_LOCATION="query_string", JWT_QUERY_STRING_VALUE_PREFIX="Bearer ")
-    response = made.client.post("/api/profile/?jwt=abc")
+def test_a_query_parameter_without_the_configured_prefix_is_not_valid(host):
+    host_app = host(JWT_TOKEN_LOCATION="query_string", JWT_QUERY_STRING_VALUE_PREFIX="Bearer ")
+    response = host_app.client.post("/api/profile/?jwt=abc")
     assert (response.status_code, response.json) == (401, NOT_VALID)
 
 
-def test_a_csrf_claim_of_another_type_is_not_valid(host):
-    made = host(JWT_TOKEN_LOCATION="cookies").add()
-    for token in (signed(claims(csrf=1)), signed(claims())):
+def test_a_missing_or_malformed_csrf_claim_is_not_valid(host):
+    host_app = host(JWT_TOKEN_LOCATION="cookies").add()
+    for token in (make_token(claims(csrf=1)), make_token(claims())):
         headers = {"Cookie": f"access_token_cookie={token}", "X-CSRF-TOKEN": "1"}
-        response = made.client.post("/api/profile/", headers=headers)
+        response = host_app.client.post("/api/profile/", headers=headers)
         assert (response.status_code, response.json) == (401, NOT_VALID)
 
 
-def test_the_identity_claim_is_the_hosts(host):
-    made = host(JWT_IDENTITY_CLAIM="uid").add()
-    assert made.post().status_code == 200
-    assert ask(made, f"Bearer {signed(claims())}").json == NOT_VALID
+def test_the_identity_claim_is_read_from_the_config(host):
+    host_app = host(JWT_IDENTITY_CLAIM="uid").add()
+    assert host_app.post().status_code == 200
+    assert send(host_app, f"Bearer {make_token(claims())}").json == NOT_VALID
 
 
 class TestUserLoader:
-    def test_the_user_that_the_host_loads_is_the_one_served(self, john):
+    def test_the_profile_of_the_loaded_user_is_returned(self, john):
         john.jwt.user_lookup_loader(
             lambda _header, payload: john.db.session.get(john.User, payload["sub"])
         )
@@ -274,26 +279,26 @@ class TestUserLoader:
                 assert john.post().get_data(as_text=True) == JOHN_AS_JSON
         assert len(statements) == 2
 
-    def test_it_needs_neither_a_model_nor_a_database(self, host):
-        made = host(with_db=False, model=None)
+    def test_a_user_loader_needs_neither_a_model_nor_a_database(self, host):
+        host_app = host(with_db=False, model=None)
         user = json.loads(JOHN_AS_JSON) | {"date_joined": None, "last_login": None}
-        made.jwt.user_lookup_loader(lambda _header, _payload: user)
-        assert made.post().json == user
+        host_app.jwt.user_lookup_loader(lambda _header, _payload: user)
+        assert host_app.post().json == user
 
-    def test_a_user_that_it_does_not_find_is_not_in_the_database(self, john):
+    def test_a_user_that_the_loader_does_not_find_returns_404(self, john):
         john.jwt.user_lookup_loader(lambda _header, _payload: None)
         response = john.post()
         assert (response.status_code, response.json) == (404, NOT_FOUND)
 
-    def test_an_inactive_user_is_refused(self, host):
-        made = host(with_db=False, model=None)
-        made.jwt.user_lookup_loader(lambda *_: json.loads(JOHN_AS_JSON) | {"is_active": False})
-        assert made.post().json == INACTIVE
+    def test_an_inactive_user_returns_401(self, host):
+        host_app = host(with_db=False, model=None)
+        host_app.jwt.user_lookup_loader(lambda *_: json.loads(JOHN_AS_JSON) | {"is_active": False})
+        assert host_app.post().json == INACTIVE
 
-    def test_a_user_without_what_the_schema_names_is_a_configuration_error(self, host):
-        made = host(with_db=False, model=None)
-        made.jwt.user_lookup_loader(lambda _header, _payload: {"id": 1, "is_active": True})
-        assert made.post().status_code == 500
+    def test_a_user_without_the_fields_of_the_schema_returns_500(self, host):
+        host_app = host(with_db=False, model=None)
+        host_app.jwt.user_lookup_loader(lambda _header, _payload: {"id": 1, "is_active": True})
+        assert host_app.post().status_code == 500
 
 
 CALLBACKS = ["user_lookup_loader", "token_in_blocklist_loader", "token_verification_loader"]
@@ -301,117 +306,123 @@ CALLBACKS = ["user_lookup_loader", "token_in_blocklist_loader", "token_verificat
 
 @pytest.mark.parametrize("callback", CALLBACKS)
 @pytest.mark.parametrize("error", [KeyError, ValueError, RecursionError, OSError])
-def test_a_callback_that_fails_is_a_failure_of_the_host(callback, error, john):
-    def broken(_header, _payload):
+def test_an_error_in_a_callback_returns_500(callback, error, john):
+    def fail(_header, _payload):
         raise error("broken")
 
-    getattr(john.jwt, callback)(broken)
+    getattr(john.jwt, callback)(fail)
     response = john.post()
     assert (response.status_code, response.json) == (500, FAILED)
 
 
 @pytest.mark.parametrize("callback", CALLBACKS)
-def test_a_callback_may_abort_the_request_as_anywhere_in_flask(callback, john):
+def test_a_callback_may_abort_the_request(callback, john):
     getattr(john.jwt, callback)(lambda _header, _payload: abort(418))
     assert john.post().status_code == 418
 
 
-GOOD = signed(claims(csrf="c"))
+GOOD_TOKEN = make_token(claims(csrf="c"))
 GOOD_ENVIRON = {
-    "HTTP_AUTHORIZATION": f"Bearer {GOOD}",
-    "HTTP_COOKIE": f"access_token_cookie={GOOD}",
+    "HTTP_AUTHORIZATION": f"Bearer {GOOD_TOKEN}",
+    "HTTP_COOKIE": f"access_token_cookie={GOOD_TOKEN}",
     "HTTP_X_CSRF_TOKEN": "c",
-    "QUERY_STRING": f"jwt={GOOD}",
+    "QUERY_STRING": f"jwt={GOOD_TOKEN}",
     "CONTENT_TYPE": "application/json",
 }
-GOOD_BODY = json.dumps({"access_token": GOOD}).encode()
-SCRAPS = ["Bearer", "access_token_cookie", "jwt", "c", GOOD, *' ,;=&"\t\r\n\0\xe9']
-RAW = (
+GOOD_BODY = json.dumps({"access_token": GOOD_TOKEN}).encode()
+FRAGMENTS = ["Bearer", "access_token_cookie", "jwt", "c", GOOD_TOKEN, *' ,;=&"\t\r\n\0\xe9']
+HEADER_VALUES = (
     st.sampled_from(["", *GOOD_ENVIRON.values()])
     | st.text(st.characters(max_codepoint=0xFF))
-    | st.lists(st.sampled_from(SCRAPS), max_size=6).map("".join)
+    | st.lists(st.sampled_from(FRAGMENTS), max_size=6).map("".join)
 )
 OTHER_HEADERS = ["HTTP_ACCEPT", "HTTP_IF_NONE_MATCH", "HTTP_RANGE", "CONTENT_LENGTH"]
 
 
 @pytest.mark.parametrize("location", LOCATIONS)
-def test_whatever_a_client_sends_is_answered_as_documented(location, loader):
-    made = loader(JWT_TOKEN_LOCATION=location, PROFILE_REQUIRE_JSON=True, TESTING=True)
+def test_any_request_gets_a_documented_response(location, host_with_loader):
+    host_app = host_with_loader(
+        JWT_TOKEN_LOCATION=location, PROFILE_REQUIRE_JSON=True, TESTING=True
+    )
     vary = {"headers": "Authorization", "cookies": "Cookie"}.get(location)
 
     @settings(deadline=None, max_examples=250)
     @given(
         method=st.just("POST") | st.sampled_from(["HEAD", "OPTIONS", "BREW"]),
-        changed=st.dictionaries(st.sampled_from([*GOOD_ENVIRON, *OTHER_HEADERS]), RAW, max_size=4),
+        changed=st.dictionaries(
+            st.sampled_from([*GOOD_ENVIRON, *OTHER_HEADERS]), HEADER_VALUES, max_size=4
+        ),
         body=st.just(GOOD_BODY) | st.binary() | JSON_VALUES.map(json.dumps).map(str.encode),
     )
-    def answered(method, changed, body):
+    def check(method, changed, body):
         environ = GOOD_ENVIRON | changed
-        response = made.client.open(
+        response = host_app.client.open(
             "/api/profile/", method=method, data=body, environ_overrides=environ
         )
         media_type = environ["CONTENT_TYPE"]
-        answer = name(response, method=method, media_type=media_type, vary=vary)
-        event(answer)
+        name = identify(response, method=method, media_type=media_type, vary=vary)
+        event(name)
         sent = body.decode("latin-1") + "".join(environ.values())
-        assert answer != PROFILE or GOOD in sent
+        assert name != PROFILE or GOOD_TOKEN in sent
 
-    answered()
+    check()
 
 
 @st.composite
-def resembling(draw):
-    """Return a valid token with some of its characters, or of its parts, exchanged."""
+def altered_tokens(draw):
+    """Return a valid token with some of its characters or segments replaced."""
     token = VALID["HS256"]
     if draw(st.booleans()):
-        part = st.sampled_from([*token.split("."), "", b64(claims(sub="2"))]) | st.text()
-        return ".".join(draw(st.lists(part, max_size=6)))
+        segments = st.sampled_from([*token.split("."), "", b64(claims(sub="2"))]) | st.text()
+        return ".".join(draw(st.lists(segments, max_size=6)))
     for _ in range(draw(st.integers(1, 3))):
-        at = draw(st.integers(0, len(token)))
+        start = draw(st.integers(0, len(token)))
         new = draw(st.text(st.sampled_from("AZaz09-_=.+/ \n\0é"), max_size=3))
-        token = token[:at] + new + token[at + draw(st.sampled_from([len(new), 0, 1, 2])) :]
+        end = start + draw(st.sampled_from([len(new), 0, 1, 2]))
+        token = token[:start] + new + token[end:]
     return token
 
 
-def test_whatever_resembles_a_token_is_answered_as_documented(loader):
-    made = loader(JWT_TOKEN_LOCATION="json", TESTING=True)
+def test_an_altered_token_gets_a_documented_response(host_with_loader):
+    host_app = host_with_loader(JWT_TOKEN_LOCATION="json", TESTING=True)
 
     @settings(deadline=None, max_examples=250)
-    @given(resembling())
-    def answered(token):
-        answer = name(made.client.post("/api/profile/", json={"access_token": token}), vary=None)
-        event(answer)
-        assert (answer == PROFILE) == (token in {VALID["HS256"], VALID["HS256"] + "="})
+    @given(altered_tokens())
+    def check(token):
+        response = host_app.client.post("/api/profile/", json={"access_token": token})
+        name = identify(response, vary=None)
+        event(name)
+        assert (name == PROFILE) == (token in {VALID["HS256"], VALID["HS256"] + "="})
 
-    answered()
+    check()
 
 
-def objects_of(*names):
+def objects_with(*names):
     return st.dictionaries(st.sampled_from(names), JSON_VALUES, max_size=3)
 
 
-def test_whatever_a_signed_token_says_is_answered_as_documented(loader):
-    made = loader(TESTING=True)
+def test_a_signed_token_with_any_content_gets_a_documented_response(host_with_loader):
+    host_app = host_with_loader(TESTING=True)
 
     @settings(deadline=None, max_examples=150)
     @given(
-        objects_of("alg", "typ", "kid", "crit", "b64", "zip", "jku", "jwk", "cty", "x"),
-        objects_of("sub", "type", "exp", "nbf", "iat", "jti", "fresh", "csrf", "aud", "iss", "x"),
+        objects_with("alg", "typ", "kid", "crit", "b64", "zip", "jku", "jwk", "cty", "x"),
+        objects_with("sub", "type", "exp", "nbf", "iat", "jti", "fresh", "csrf", "aud", "iss", "x"),
         st.booleans(),
     )
-    def answered(header, payload, is_whole):
+    def check(header, payload, is_whole):
         header, payload = {"alg": "HS256"} | header, {"sub": "1"} | payload
         text = json.dumps(payload)[: None if is_whole else -1].encode()
-        answer = name(ask(made, f"Bearer {signed(text, header)}"))
-        event(answer)
-        good = is_whole and payload["sub"] == "1" and header["alg"] == "HS256"
-        assert answer != PROFILE or good
+        name = identify(send(host_app, f"Bearer {make_token(text, header)}"))
+        event(name)
+        may_be_valid = is_whole and payload["sub"] == "1" and header["alg"] == "HS256"
+        assert name != PROFILE or may_be_valid
 
-    answered()
+    check()
 
 
-def test_a_short_secret_only_warns(host):
-    made = host(JWT_SECRET_KEY="short").add()
+def test_a_short_secret_only_causes_a_warning(host):
+    host_app = host(JWT_SECRET_KEY="short").add()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", jwt.InsecureKeyLengthWarning)
-        assert made.post().status_code == 200
+        assert host_app.post().status_code == 200

@@ -13,12 +13,12 @@ from flask_sqlalchemy import SQLAlchemy
 from marshmallow import Schema, fields
 
 import flask_profile
-from conftest import JOHN, JOHN_AS_JSON, SECRET, user_of
+from conftest import JOHN, JOHN_AS_JSON, SECRET, make_user_model
+from contract import FAILED
 from flask_profile import ProfileBlueprint, ProfileMixin, ProfileSchema
-from responses import FAILED
 
 
-class Name(Schema):
+class UsernameSchema(Schema):
     username = fields.String()
 
 
@@ -33,7 +33,7 @@ def test_six_names_are_public():
     ]
 
 
-def test_importing_it_has_no_effect_and_needs_no_extra():
+def test_importing_the_package_imports_no_optional_dependency():
     code = "import sys, flask_profile; print(*sys.modules)"
     modules = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -41,7 +41,7 @@ def test_importing_it_has_no_effect_and_needs_no_extra():
     assert not {"PIL", "obstore", "apispec"} & {*modules.stdout.split()}
 
 
-def test_it_answers_with_and_without_a_slash_and_never_redirects(john):
+def test_the_url_works_with_and_without_a_trailing_slash_and_never_redirects(john):
     for url in ("/api/profile/", "/api/profile"):
         assert john.post(url=url).get_data(as_text=True) == JOHN_AS_JSON
 
@@ -50,13 +50,13 @@ def test_it_answers_with_and_without_a_slash_and_never_redirects(john):
     ("prefix", "url"),
     [("/me", "/me/"), ("/me/", "/me"), ("/", "/"), ("/v1/users/me", "/v1/users/me")],
 )
-def test_it_mounts_where_the_config_says(prefix, url, host):
-    made = host(PROFILE_URL_PREFIX=prefix).add()
-    assert made.post(url=url).status_code == 200
-    assert made.post(url="/api/profile/").status_code == 404
+def test_the_url_prefix_is_read_from_the_config(prefix, url, host):
+    host_app = host(PROFILE_URL_PREFIX=prefix).add()
+    assert host_app.post(url=url).status_code == 200
+    assert host_app.post(url="/api/profile/").status_code == 404
 
 
-def test_a_prefix_given_at_registration_wins(john):
+def test_a_url_prefix_given_at_registration_overrides_the_config(john):
     john.app.register_blueprint(ProfileBlueprint("mine"), url_prefix="/mine")
     john.app.register_blueprint(ProfileBlueprint("here"), url_prefix="/<lang>/me")
     for url in ("/api/profile/", "/mine/", "/mine", "/de/me", "/de/me/"):
@@ -72,69 +72,73 @@ def test_a_prefix_given_at_registration_wins(john):
         (None, "/me", "/me/"),
     ],
 )
-def test_it_nests_in_a_blueprint_of_the_host(outer, inner, url, host):
-    made = host().add()
+def test_the_blueprint_can_be_nested_in_another(outer, inner, url, host):
+    host_app = host().add()
     parent = Blueprint("parent", __name__, url_prefix=outer)
     parent.register_blueprint(ProfileBlueprint("child"), url_prefix=inner)
     if url.startswith("/api"):
-        made = host(blueprint=parent).add()
+        host_app = host(blueprint=parent).add()
     else:
-        made.app.register_blueprint(parent)
-    assert made.post(url=url).get_data(as_text=True) == JOHN_AS_JSON
-    assert made.client.get(url).json == {"detail": 'Method "GET" not allowed.'}
+        host_app.app.register_blueprint(parent)
+    assert host_app.post(url=url).get_data(as_text=True) == JOHN_AS_JSON
+    assert host_app.client.get(url).json == {"detail": 'Method "GET" not allowed.'}
 
 
-def test_one_app_can_mount_two_with_different_schemas(john):
-    john.app.register_blueprint(ProfileBlueprint("name", schema=Name), url_prefix="/v2/me")
+def test_one_app_can_register_two_blueprints_with_different_schemas(john):
+    john.app.register_blueprint(
+        ProfileBlueprint("name", schema=UsernameSchema), url_prefix="/v2/me"
+    )
     assert john.post(url="/v2/me").json == {"username": "john_doe"}
     assert john.post().get_data(as_text=True) == JOHN_AS_JSON
 
 
-def test_an_argument_wins_over_the_config(host):
-    made = host(PROFILE_SCHEMA=ProfileSchema, blueprint=ProfileBlueprint(schema=Name)).add()
-    assert made.post().json == {"username": "john_doe"}
+def test_an_argument_overrides_the_config(host):
+    host_app = host(
+        PROFILE_SCHEMA=ProfileSchema, blueprint=ProfileBlueprint(schema=UsernameSchema)
+    ).add()
+    assert host_app.post().json == {"username": "john_doe"}
 
 
-def test_a_model_may_be_an_argument(host):
+def test_the_user_model_can_be_an_argument(host):
     db = SQLAlchemy()
 
     class Staff(ProfileMixin, db.Model):
         pass
 
     blueprint = ProfileBlueprint(user_model=Staff)
-    made = host(db=db, blueprint=blueprint, model=lambda _db: Staff).add()
-    assert made.post().status_code == 200
+    host_app = host(db=db, blueprint=blueprint, model=lambda _db: Staff).add()
+    assert host_app.post().status_code == 200
 
 
-def test_one_instance_can_serve_two_apps_that_do_not_see_each_other(host):
+def test_one_instance_can_be_registered_on_two_independent_apps(host):
     blueprint = ProfileBlueprint()
-    one = host(blueprint=blueprint).add()
-    other = host(
+    first = host(blueprint=blueprint).add()
+    second = host(
         blueprint=blueprint,
-        PROFILE_SCHEMA=Name,
+        PROFILE_SCHEMA=UsernameSchema,
         PROFILE_URL_PREFIX="/me",
         PROFILE_REALM="other",
         JWT_SECRET_KEY="another secret of more than thirty-two bytes",
     ).add(username="ann")
-    assert one.post().get_data(as_text=True) == JOHN_AS_JSON
-    assert other.post(url="/me").json == {"username": "ann"}
-    assert one.post(url="/me").status_code == other.post().status_code == 404
-    assert one.client.post("/api/profile/", headers=other.bearer()).status_code == 401
-    assert 'realm="other"' in other.client.post("/me").headers["WWW-Authenticate"]
+    assert first.post().get_data(as_text=True) == JOHN_AS_JSON
+    assert second.post(url="/me").json == {"username": "ann"}
+    assert first.post(url="/me").status_code == second.post().status_code == 404
+    assert first.client.post("/api/profile/", headers=second.bearer()).status_code == 401
+    assert 'realm="other"' in second.client.post("/me").headers["WWW-Authenticate"]
 
 
-def test_one_instance_can_be_mounted_twice_in_an_app(john):
+def test_one_instance_can_be_registered_twice_on_an_app(john):
     blueprint = john.app.blueprints["profile"]
     john.app.register_blueprint(blueprint, name="again", url_prefix="/again")
     assert john.post(url="/again").get_data(as_text=True) == JOHN_AS_JSON
 
 
-def test_it_may_be_registered_before_the_extensions():
+def test_the_blueprint_can_be_registered_before_the_extensions():
     app = Flask("host")
     app.config.update(SQLALCHEMY_DATABASE_URI="sqlite://", JWT_SECRET_KEY=SECRET)
     app.register_blueprint(ProfileBlueprint())
     db = SQLAlchemy()
-    user = user_of(db)
+    user = make_user_model(db)
     db.init_app(app)
     JWTManager(app)
     with app.app_context():
@@ -147,28 +151,28 @@ def test_it_may_be_registered_before_the_extensions():
         db.engine.dispose()
 
 
-def test_its_url_has_a_name(john):
+def test_url_for_builds_the_url(john):
     with john.app.test_request_context():
         assert url_for("profile.profile") == "/api/profile/"
 
 
-def test_tools_see_its_true_methods(john):
+def test_flask_routes_lists_the_enabled_methods(john):
     listing = john.app.test_cli_runner().invoke(routes_command).output
     (line,) = [line for line in listing.splitlines() if "profile.profile" in line]
     assert line.split() == ["profile.profile", "POST", "/api/profile/"]
 
 
 @pytest.mark.parametrize("url", ["/api/profile/", "/api/profile"])
-def test_options_are_answered(url, john):
+def test_options_returns_200_with_the_allowed_methods(url, john):
     response = john.client.options(url)
     assert (response.status_code, response.data) == (200, b"")
     assert response.headers["Allow"] == "OPTIONS, POST"
 
 
-class TestHostIsSacred:
-    def test_nothing_of_the_app_is_changed(self, host):
+class TestHost:
+    def test_registration_changes_nothing_else_on_the_app(self, host):
         app = host(blueprint=Blueprint("other", __name__)).app
-        kept = [
+        attributes = [
             "config",
             "extensions",
             "error_handler_spec",
@@ -179,19 +183,19 @@ class TestHostIsSacred:
             "json_provider_class",
             "url_build_error_handlers",
         ]
-        before = {name: copy.copy(getattr(app, name)) for name in kept}
+        before = {name: copy.copy(getattr(app, name)) for name in attributes}
         callbacks = copy.copy(vars(app.extensions["flask-jwt-extended"]))
         app.register_blueprint(ProfileBlueprint())
         assert app.test_client().post("/api/profile/").status_code == 401
-        assert before == {name: getattr(app, name) for name in kept}
+        assert before == {name: getattr(app, name) for name in attributes}
         assert callbacks == vars(app.extensions["flask-jwt-extended"])
 
-    def test_a_host_that_handles_everything_handles_none_of_ours(self, john):
+    def test_error_handlers_of_the_host_do_not_handle_errors_of_the_blueprint(self, john):
         @john.app.errorhandler(Exception)
         @john.app.errorhandler(500)
         @john.app.errorhandler(404)
         @john.app.errorhandler(405)
-        def everything(error):
+        def handle_error(error):
             return "mine", 418
 
         assert john.post("2").status_code == 404
@@ -202,7 +206,7 @@ class TestHostIsSacred:
             john.db.drop_all()
         assert john.post().json == FAILED
 
-    def test_its_own_routes_keep_the_hosts_answers(self, john):
+    def test_routes_of_the_host_keep_their_own_error_responses(self, john):
         @john.app.post("/other")
         @jwt_required()
         def other():
@@ -213,27 +217,27 @@ class TestHostIsSacred:
         assert (bad.status_code, bad.json) == (422, {"msg": "Not enough segments"})
         assert john.client.get("/other").content_type.startswith("text/html")
 
-    @pytest.mark.parametrize("first", [True, False])
-    def test_a_route_of_the_host_at_the_same_url_keeps_its_methods(self, first, host):
-        later = Blueprint("later", __name__)
-        made = host(blueprint=later) if first else host()
+    @pytest.mark.parametrize("route_first", [True, False])
+    def test_a_route_of_the_host_at_the_same_url_keeps_its_methods(self, route_first, host):
+        unrelated = Blueprint("unrelated", __name__)
+        host_app = host(blueprint=unrelated) if route_first else host()
 
-        @made.app.get("/api/profile/")
+        @host_app.app.get("/api/profile/")
         def page():
             return "a page"
 
-        if first:
-            made.app.register_blueprint(ProfileBlueprint())
-        made.add()
-        assert made.client.get("/api/profile/").get_data(as_text=True) == "a page"
-        assert made.post().status_code == 200
-        refused = made.client.put("/api/profile/")
+        if route_first:
+            host_app.app.register_blueprint(ProfileBlueprint())
+        host_app.add()
+        assert host_app.client.get("/api/profile/").get_data(as_text=True) == "a page"
+        assert host_app.post().status_code == 200
+        refused = host_app.client.put("/api/profile/")
         assert refused.json == {"detail": 'Method "PUT" not allowed.'}
         assert refused.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
-        allowed = made.client.options("/api/profile/").headers["Allow"]
+        allowed = host_app.client.options("/api/profile/").headers["Allow"]
         assert sorted(allowed.split(", ")) == ["GET", "HEAD", "OPTIONS", "POST"]
 
-    def test_a_request_that_the_host_stops_is_answered_by_the_host(self, john):
+    def test_a_response_from_before_request_of_the_host_is_returned(self, john):
         @john.app.before_request
         def limit():
             abort(429, "slow down")
@@ -244,7 +248,7 @@ class TestHostIsSacred:
 
         assert john.post().json == {"host": "slow down"}
 
-    def test_a_json_provider_of_the_host_is_used(self, john):
+    def test_the_json_provider_of_the_host_is_used(self, john):
         import orjson
 
         class Orjson(JSONProvider):
@@ -266,14 +270,14 @@ class TestGet:
     def readable(self, host):
         return host(PROFILE_METHODS=["GET", "POST"]).add()
 
-    def test_it_answers_the_same_as_post_with_a_strong_etag(self, readable):
+    def test_get_returns_the_same_profile_as_post_with_a_strong_etag(self, readable):
         response = readable.client.get("/api/profile/", headers=readable.bearer())
         assert response.get_data(as_text=True) == JOHN_AS_JSON
         assert response.headers["Cache-Control"] == "private, no-cache"
         assert response.get_etag() == (response.get_etag()[0], False)
         assert "ETag" not in readable.post().headers
 
-    def test_what_is_known_already_is_not_sent_again(self, readable):
+    def test_a_matching_if_none_match_returns_304(self, readable):
         etag = readable.client.get("/api/profile/", headers=readable.bearer()).headers["ETag"]
         for sent, status in ((etag, 304), (f'"x", W/{etag}', 304), ("*", 304), ('"x"', 200)):
             headers = {**readable.bearer(), "If-None-Match": sent}
@@ -283,18 +287,18 @@ class TestGet:
             assert (response.data == b"") == (status == 304)
             assert readable.post(headers={"If-None-Match": sent}).status_code == 200
 
-    def test_head_comes_with_it(self, readable):
+    def test_head_is_enabled_with_get(self, readable):
         get = readable.client.get("/api/profile/", headers=readable.bearer())
         head = readable.client.head("/api/profile/", headers=readable.bearer())
         assert (head.status_code, head.data) == (200, b"")
         assert head.headers["ETag"] == get.headers["ETag"]
         assert head.content_length == get.content_length
 
-    def test_an_error_is_kept_by_no_cache(self, readable):
+    def test_an_error_is_not_stored_by_caches(self, readable):
         response = readable.client.get("/api/profile/")
         assert (response.status_code, response.headers["Cache-Control"]) == (401, "no-store")
 
-    def test_post_may_be_left_out(self, host):
-        made = host(PROFILE_METHODS="GET").add()
-        assert made.client.get("/api/profile/", headers=made.bearer()).status_code == 200
-        assert made.post().json == {"detail": 'Method "POST" not allowed.'}
+    def test_post_can_be_disabled(self, host):
+        host_app = host(PROFILE_METHODS="GET").add()
+        assert host_app.client.get("/api/profile/", headers=host_app.bearer()).status_code == 200
+        assert host_app.post().json == {"detail": 'Method "POST" not allowed.'}

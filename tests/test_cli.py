@@ -1,4 +1,4 @@
-"""The commands of flask profile, as a developer uses them."""
+"""The commands of ``flask profile``, as a developer runs them."""
 
 from __future__ import annotations
 
@@ -23,52 +23,52 @@ from sqlalchemy import Index, String, UniqueConstraint, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.serving import make_server
 
-from conftest import JOHN, JOHN_AS_JSON, SECRET, keyed
+from conftest import JOHN, JOHN_AS_JSON, SECRET, model_with_id
 from flask_profile import ProfileBlueprint, ProfileMixin, ProfileSchema, openapi_spec
 
 
-def run(made, *arguments):
-    """Return the exit code and what is printed by a command of an app."""
-    result = made.app.test_cli_runner().invoke(args=["profile", *arguments])
+def run_command(host, *arguments):
+    """Run a command of the app and return its result."""
+    result = host.app.test_cli_runner().invoke(args=["profile", *arguments])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
 
 
-def codes(made):
-    """Return the problems that check finds, by their codes."""
-    result = run(made, "check", "--json")
+def find_problem_codes(host):
+    """Return the codes of the problems that ``check`` reports."""
+    result = run_command(host, "check", "--json")
     problems = json.loads(result.stdout)["problems"]
     assert result.exit_code == bool(problems)
     return [problem["code"] for problem in problems]
 
 
-def pem(key):
-    """Return the settings of an app that signs with a key."""
+def make_key_config(key):
+    """Return the config of an app that signs tokens with a private key."""
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     return {"JWT_PRIVATE_KEY": private.decode(), "JWT_PUBLIC_KEY": public.decode()}
 
 
-def test_check_says_what_is_ready_where_all_is_well(john):
-    result = run(john, "check")
+def test_check_names_the_ready_urls_if_there_is_no_problem(john):
+    result = run_command(john, "check")
     assert (result.exit_code, result.stdout) == (0, "/api/profile/ is ready for POST.\n")
-    assert codes(john) == []
+    assert find_problem_codes(john) == []
 
 
 def test_check_names_the_methods_of_each_resource(host):
-    made = host(
+    host_app = host(
         PROFILE_METHODS=["GET", "PATCH"], PROFILE_AVATARS=True, PROFILE_MEDIA_STORAGE="memory://"
     ).add()
-    assert run(made, "check").stdout == (
+    assert run_command(host_app, "check").stdout == (
         "/api/profile/ is ready for GET, HEAD, PATCH.\n"
         "/api/profile/avatar/ is ready for PUT, DELETE.\n"
     )
 
 
-def test_check_names_each_problem_and_its_remedy(host):
-    made = host(JWT_SECRET_KEY="short")
-    result = run(made, "check")
+def test_check_reports_each_problem_and_how_to_fix_it(host):
+    host_app = host(JWT_SECRET_KEY="short")
+    result = run_command(host_app, "check")
     assert result.exit_code == 1
     assert "weak_secret" in result.stdout
     assert "has 40 bits, HS256 asks for 256" in result.stdout
@@ -76,91 +76,97 @@ def test_check_names_each_problem_and_its_remedy(host):
     assert "    db.create_all()" in result.stdout
 
 
-def test_check_finds_that_there_is_no_jwt_manager(host):
-    made = host(with_jwt=False).add()
-    assert codes(made) == ["no_jwt_manager"]
-    assert "    JWTManager(app)" in run(made, "check").stdout
+def test_check_reports_a_missing_jwt_manager(host):
+    host_app = host(with_jwt=False).add()
+    assert find_problem_codes(host_app) == ["no_jwt_manager"]
+    assert "    JWTManager(app)" in run_command(host_app, "check").stdout
 
 
-def test_check_finds_that_there_is_no_secret(host):
-    made = host(JWT_SECRET_KEY=None).add()
-    assert codes(made) == ["no_secret"]
-    assert "secrets.token_hex" in run(made, "check").stdout
+def test_check_reports_a_missing_secret(host):
+    host_app = host(JWT_SECRET_KEY=None).add()
+    assert find_problem_codes(host_app) == ["no_secret"]
+    assert "secrets.token_hex" in run_command(host_app, "check").stdout
 
 
-@pytest.mark.parametrize(("algorithm", "least"), [("HS256", 32), ("HS384", 48), ("HS512", 64)])
-def test_check_finds_a_secret_that_is_shorter_than_its_algorithm_asks(algorithm, least, host):
-    found = [
-        codes(host(JWT_SECRET_KEY="x" * length, JWT_ALGORITHM=algorithm).add())
-        for length in (least - 1, least)
+@pytest.mark.parametrize(("algorithm", "minimum"), [("HS256", 32), ("HS384", 48), ("HS512", 64)])
+def test_check_reports_a_secret_that_is_too_short_for_its_algorithm(algorithm, minimum, host):
+    codes = [
+        find_problem_codes(host(JWT_SECRET_KEY="x" * length, JWT_ALGORITHM=algorithm).add())
+        for length in (minimum - 1, minimum)
     ]
-    assert found == [["weak_secret"], []]
+    assert codes == [["weak_secret"], []]
 
 
-def test_check_judges_every_algorithm_that_is_admitted(host):
-    made = host(JWT_SECRET_KEY="x" * 32, JWT_DECODE_ALGORITHMS=["HS256", "HS512"]).add()
-    assert codes(made) == ["weak_secret"]
+def test_check_considers_every_allowed_algorithm(host):
+    host_app = host(JWT_SECRET_KEY="x" * 32, JWT_DECODE_ALGORITHMS=["HS256", "HS512"]).add()
+    assert find_problem_codes(host_app) == ["weak_secret"]
 
 
-def test_check_judges_keys_of_other_algorithms(host):
+def test_check_reports_weak_keys_of_other_algorithms(host):
     small = rsa.generate_private_key(65537, 1024)
     large = rsa.generate_private_key(65537, 2048)
     curve = ec.generate_private_key(ec.SECP256R1())
-    found = [
-        codes(host(JWT_ALGORITHM=name, **pem(key)).add())
+    codes = [
+        find_problem_codes(host(JWT_ALGORITHM=name, **make_key_config(key)).add())
         for name, key in (("RS256", small), ("RS256", large), ("ES256", curve))
     ]
-    assert found == [["weak_secret"], [], []]
+    assert codes == [["weak_secret"], [], []]
 
 
-def test_check_finds_a_key_that_cannot_be_read(host):
-    made = host(JWT_ALGORITHM="RS256", JWT_PRIVATE_KEY="x", JWT_PUBLIC_KEY="x").add()
-    assert codes(made) == ["wrong_key"]
+def test_check_reports_a_key_that_cannot_be_read(host):
+    host_app = host(JWT_ALGORITHM="RS256", JWT_PRIVATE_KEY="x", JWT_PUBLIC_KEY="x").add()
+    assert find_problem_codes(host_app) == ["wrong_key"]
 
 
-def test_check_does_not_judge_a_key_that_only_the_host_knows(host):
-    made = host(JWT_SECRET_KEY=None).add()
-    made.jwt.decode_key_loader(lambda _header, _claims: SECRET)
-    assert codes(made) == []
+def test_check_ignores_a_key_from_the_decode_key_loader(host):
+    host_app = host(JWT_SECRET_KEY=None).add()
+    host_app.jwt.decode_key_loader(lambda _header, _claims: SECRET)
+    assert find_problem_codes(host_app) == []
 
 
-def test_check_finds_a_migration_that_was_not_run(host):
-    made = host()
-    with made.app.app_context():
-        made.db.session.execute(text("CREATE TABLE other (id INTEGER)"))
-        made.db.session.commit()
-    table = made.User.__table__
-    assert codes(made) == ["missing_table"]
-    with made.app.app_context():
-        made.db.create_all()
-        made.db.session.execute(text(f"ALTER TABLE {quoted(made, table)} DROP COLUMN last_login"))
-        made.db.session.commit()
-    made.app.extensions["migrate"] = object()
-    result = run(made, "check")
+def test_check_reports_a_migration_that_was_not_run(host):
+    host_app = host()
+    with host_app.app.app_context():
+        host_app.db.session.execute(text("CREATE TABLE other (id INTEGER)"))
+        host_app.db.session.commit()
+    assert find_problem_codes(host_app) == ["missing_table"]
+    with host_app.app.app_context():
+        host_app.db.create_all()
+        name = quote_table(host_app, host_app.User.__table__)
+        host_app.db.session.execute(text(f"ALTER TABLE {name} DROP COLUMN last_login"))
+        host_app.db.session.commit()
+    host_app.app.extensions["migrate"] = object()
+    result = run_command(host_app, "check")
     assert "missing_column" in result.stdout
     assert "lacks last_login" in result.stdout
     assert "flask db upgrade" in result.stdout
-    assert codes(made) == ["missing_column"]
+    assert find_problem_codes(host_app) == ["missing_column"]
 
 
-def quoted(made, table):
-    return made.db.engine.dialect.identifier_preparer.format_table(table)
+def quote_table(host, table):
+    return host.db.engine.dialect.identifier_preparer.format_table(table)
 
 
-def test_check_says_that_a_database_does_not_answer_but_no_password(host):
-    made = host(SQLALCHEMY_DATABASE_URI="sqlite:////nowhere/at-all.db")
-    assert codes(made) == ["database"]
-    assert "/nowhere/at-all.db cannot be read" in run(made, "check").stdout
+def test_check_reports_an_unreachable_database(host):
+    host_app = host(SQLALCHEMY_DATABASE_URI="sqlite:////nowhere/at-all.db")
+    assert find_problem_codes(host_app) == ["database"]
+    assert "/nowhere/at-all.db cannot be read" in run_command(host_app, "check").stdout
 
 
-def columns(group=None, *names, **options):
-    """Return what makes a model with a column that may identify a user."""
+def model_with_identity_column(constraint=None, *column_names, **options):
+    """Return a function that defines a model with a column for the identity.
+
+    Args:
+        constraint: The class of a constraint or an index on several columns.
+        column_names: The arguments of the constraint.
+        options: The options of the column.
+    """
 
     def model(db):
         class User(ProfileMixin, db.Model):
             email: Mapped[str] = mapped_column(String(200))
             public: Mapped[str] = mapped_column(String(40), **options)
-            __table_args__ = (group(*names),) if group else ()
+            __table_args__ = (constraint(*column_names),) if constraint else ()
 
         return User
 
@@ -168,46 +174,46 @@ def columns(group=None, *names, **options):
 
 
 @pytest.mark.parametrize(
-    ("model", "found"),
+    ("model", "expected"),
     [
-        (columns(), ["no_index"]),
-        (columns(index=True), []),
-        (columns(unique=True), []),
-        (columns(UniqueConstraint, "public", "email"), []),
-        (columns(UniqueConstraint, "email", "public"), ["no_index"]),
-        (columns(Index, "ix_public", "public", "email"), []),
+        (model_with_identity_column(), ["no_index"]),
+        (model_with_identity_column(index=True), []),
+        (model_with_identity_column(unique=True), []),
+        (model_with_identity_column(UniqueConstraint, "public", "email"), []),
+        (model_with_identity_column(UniqueConstraint, "email", "public"), ["no_index"]),
+        (model_with_identity_column(Index, "ix_public", "public", "email"), []),
     ],
 )
-def test_check_finds_an_identity_field_without_an_index(model, found, host):
-    made = host(model=model, PROFILE_IDENTITY_FIELD="public")
-    with made.app.app_context():
-        made.db.create_all()
-    assert codes(made) == found
+def test_check_reports_an_identity_field_without_an_index(model, expected, host):
+    host_app = host(model=model, PROFILE_IDENTITY_FIELD="public")
+    with host_app.app.app_context():
+        host_app.db.create_all()
+    assert find_problem_codes(host_app) == expected
 
 
-def sending(**declared):
-    return type("Sending", (ProfileSchema,), declared)
+def make_schema(**declared_fields):
+    return type("Sending", (ProfileSchema,), declared_fields)
 
 
 @pytest.mark.parametrize(
-    ("schema", "found"),
+    ("schema", "expected"),
     [
-        (sending(password_hash=fields.String(dump_only=True)), ["secret_sent"]),
-        (sending(it=fields.String(attribute="password_hash", dump_only=True)), ["secret_sent"]),
-        (sending(username=fields.String(data_key="apiToken", dump_only=True)), ["secret_sent"]),
-        (sending(password=fields.String(load_only=True)), []),
-        (sending(nothing=fields.String()), ["configuration"]),
+        (make_schema(password_hash=fields.String(dump_only=True)), ["secret_sent"]),
+        (make_schema(it=fields.String(attribute="password_hash", dump_only=True)), ["secret_sent"]),
+        (make_schema(username=fields.String(data_key="apiToken", dump_only=True)), ["secret_sent"]),
+        (make_schema(password=fields.String(load_only=True)), []),
+        (make_schema(nothing=fields.String()), ["configuration"]),
     ],
 )
-def test_check_finds_a_schema_that_sends_a_secret_or_what_there_is_not(schema, found, host):
-    assert codes(host(PROFILE_SCHEMA=schema).add()) == found
+def test_check_reports_a_schema_that_sends_a_secret_or_a_missing_attribute(schema, expected, host):
+    assert find_problem_codes(host(PROFILE_SCHEMA=schema).add()) == expected
 
 
-def test_check_finds_a_schema_that_loads_what_there_is_not(host):
-    loading = sending(nothing=fields.String(load_only=True), nick=fields.String(load_only=True))
-    made = host(PROFILE_SCHEMA=loading, PROFILE_METHODS=["PATCH"]).add()
-    assert codes(made) == ["configuration", "configuration"]
-    assert "Sending loads 'nothing'" in run(made, "check").stdout
+def test_check_reports_a_schema_that_loads_a_missing_attribute(host):
+    loading = make_schema(nothing=fields.String(load_only=True), nick=fields.String(load_only=True))
+    host_app = host(PROFILE_SCHEMA=loading, PROFILE_METHODS=["PATCH"]).add()
+    assert find_problem_codes(host_app) == ["configuration", "configuration"]
+    assert "Sending loads 'nothing'" in run_command(host_app, "check").stdout
 
     class Hashing(ProfileSchema):
         password = fields.String(load_only=True)
@@ -216,87 +222,87 @@ def test_check_finds_a_schema_that_loads_what_there_is_not(host):
         def hash(self, values, **_):
             return values
 
-    assert codes(host(PROFILE_SCHEMA=Hashing, PROFILE_METHODS=["PATCH"]).add()) == []
-    assert codes(host(PROFILE_METHODS=["PATCH"]).add()) == []
+    assert find_problem_codes(host(PROFILE_SCHEMA=Hashing, PROFILE_METHODS=["PATCH"]).add()) == []
+    assert find_problem_codes(host(PROFILE_METHODS=["PATCH"]).add()) == []
 
 
-def test_check_finds_cookies_without_csrf_protection(host):
+def test_check_reports_cookies_without_csrf_protection(host):
     cookies = {"JWT_TOKEN_LOCATION": ["cookies"]}
-    assert codes(host(**cookies).add()) == []
-    assert codes(host(**cookies, JWT_COOKIE_CSRF_PROTECT=False).add()) == ["no_csrf"]
+    assert find_problem_codes(host(**cookies).add()) == []
+    assert find_problem_codes(host(**cookies, JWT_COOKIE_CSRF_PROTECT=False).add()) == ["no_csrf"]
 
 
-def test_check_finds_a_mode_that_is_not_for_production(host, john, monkeypatch):
-    assert codes(host(TESTING=True).add()) == ["debug"]
+def test_check_reports_testing_and_debug_mode(host, john, monkeypatch):
+    assert find_problem_codes(host(TESTING=True).add()) == ["debug"]
     monkeypatch.setenv("FLASK_DEBUG", "1")
-    assert codes(john) == ["debug"]
-    assert "flask --no-debug profile check" in run(john, "check").stdout
+    assert find_problem_codes(john) == ["debug"]
+    assert "flask --no-debug profile check" in run_command(john, "check").stdout
 
 
-def test_check_tells_which_profile_is_wrong(john):
-    wrong = sending(nothing=fields.String())
-    john.app.register_blueprint(ProfileBlueprint("me", schema=wrong), url_prefix="/me")
-    (problem,) = json.loads(run(john, "check", "--json").stdout)["problems"]
+def test_check_names_the_blueprint_of_a_problem(john):
+    schema = make_schema(nothing=fields.String())
+    john.app.register_blueprint(ProfileBlueprint("me", schema=schema), url_prefix="/me")
+    (problem,) = json.loads(run_command(john, "check", "--json").stdout)["problems"]
     assert (problem["code"], problem["blueprint"]) == ("configuration", "me")
-    assert "configuration (me)" in run(john, "check").stdout
+    assert "configuration (me)" in run_command(john, "check").stdout
 
 
-def test_check_knows_that_a_host_may_load_its_users_itself(host):
-    made = host(model=None, with_db=False)
-    assert codes(made) == ["configuration"]
-    made.jwt.user_lookup_loader(lambda _header, _claims: None)
-    assert codes(made) == []
-    assert codes(host(model=None, with_db=False, with_jwt=False)) == [
+def test_check_requires_no_model_if_there_is_a_user_lookup_loader(host):
+    host_app = host(model=None, with_db=False)
+    assert find_problem_codes(host_app) == ["configuration"]
+    host_app.jwt.user_lookup_loader(lambda _header, _claims: None)
+    assert find_problem_codes(host_app) == []
+    assert find_problem_codes(host(model=None, with_db=False, with_jwt=False)) == [
         "no_jwt_manager",
         "configuration",
     ]
 
 
 @pytest.mark.parametrize("user", ["1", "john_doe", "john@example.com"])
-def test_show_prints_what_a_user_would_get(user, john):
-    assert run(john, "show", user, "--json").stdout == JOHN_AS_JSON + "\n"
-    pretty = run(john, "show", user).stdout
+def test_show_prints_the_profile_of_a_user(user, john):
+    assert run_command(john, "show", user, "--json").stdout == JOHN_AS_JSON + "\n"
+    pretty = run_command(john, "show", user).stdout
     assert json.loads(pretty) == json.loads(JOHN_AS_JSON)
     assert pretty.startswith('{\n  "id": 1,')
 
 
 @pytest.mark.parametrize("user", ["nobody", "2", "\x00", "\udcff", ""])
-def test_show_says_that_there_is_no_such_user(user, john):
-    result = run(john, "show", user)
+def test_show_reports_that_no_user_was_found(user, john):
+    result = run_command(john, "show", user)
     assert (result.exit_code, result.stdout) == (1, "")
     assert "No user has" in result.stderr
     assert "as identity, username, email." in result.stderr
-    result = run(john, "show", user, "--json")
+    result = run_command(john, "show", user, "--json")
     assert result.exit_code == 1
     assert "No user has" in json.loads(result.stdout)["error"]
 
 
-def test_an_identity_is_more_than_a_name_and_a_name_of_two_is_none(john):
+def test_an_identity_takes_precedence_over_a_name_and_an_ambiguous_name_is_an_error(john):
     john.add(id=2, username="1", email="john_doe")
-    assert json.loads(run(john, "show", "1").stdout)["username"] == "john_doe"
-    result = run(john, "show", "john_doe")
+    assert json.loads(run_command(john, "show", "1").stdout)["username"] == "john_doe"
+    result = run_command(john, "show", "john_doe")
     assert result.exit_code == 1
     assert "Several users have 'john_doe'" in result.stderr
 
 
-def test_show_prints_the_refusal_of_an_inactive_user(host):
-    made = host().add(is_active=False)
-    result = run(made, "show", "1")
+def test_show_prints_the_401_response_of_an_inactive_user(host):
+    host_app = host().add(is_active=False)
+    result = run_command(host_app, "show", "1")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["code"] == "user_inactive"
     assert "an answer 401" in result.stderr
 
 
-def test_show_reads_keys_of_other_types(host):
-    key = uuid.uuid4()
-    made = host(model=keyed(Uuid)).add(id=key)
-    for user in (str(key), "john_doe"):
-        assert json.loads(run(made, "show", user).stdout)["id"] == str(key)
-    named = host(PROFILE_IDENTITY_FIELD="username").add()
-    assert json.loads(run(named, "show", "john@example.com").stdout)["id"] == 1
+def test_show_supports_primary_keys_of_other_types(host):
+    user_id = uuid.uuid4()
+    host_app = host(model=model_with_id(Uuid)).add(id=user_id)
+    for user in (str(user_id), "john_doe"):
+        assert json.loads(run_command(host_app, "show", user).stdout)["id"] == str(user_id)
+    host_by_username = host(PROFILE_IDENTITY_FIELD="username").add()
+    assert json.loads(run_command(host_by_username, "show", "john@example.com").stdout)["id"] == 1
 
 
-def test_users_without_names_are_known_by_their_identity(host):
+def test_users_without_names_are_found_by_their_identity(host):
     def model(db):
         class Plain(db.Model):
             id: Mapped[int] = mapped_column(primary_key=True)
@@ -307,17 +313,17 @@ def test_users_without_names_are_known_by_their_identity(host):
         class Meta:
             fields = ("id",)
 
-    made = host(
+    host_app = host(
         model=model, PROFILE_USER_MODEL=None, PROFILE_SCHEMA=Id, PROFILE_REQUIRE_ACTIVE=False,
         blueprint=Blueprint("none", __name__),
     )  # fmt: skip
-    made.app.register_blueprint(ProfileBlueprint(user_model=made.User))
-    with made.app.app_context():
-        made.db.create_all()
-        made.db.session.add(made.User(id=7))
-        made.db.session.commit()
-    assert run(made, "show", "7", "--json").stdout == '{"id": 7}\n'
-    assert "as identity." in run(made, "show", "8").stderr
+    host_app.app.register_blueprint(ProfileBlueprint(user_model=host_app.User))
+    with host_app.app.app_context():
+        host_app.db.create_all()
+        host_app.db.session.add(host_app.User(id=7))
+        host_app.db.session.commit()
+    assert run_command(host_app, "show", "7", "--json").stdout == '{"id": 7}\n'
+    assert "as identity." in run_command(host_app, "show", "8").stderr
 
 
 LOCATIONS = [
@@ -335,105 +341,106 @@ LOCATIONS = [
 
 
 @pytest.mark.parametrize("config", LOCATIONS)
-def test_a_token_is_put_where_the_app_reads_it(config, host, monkeypatch):
-    made = host(**config).add()
-    assert run(made, "show", "john_doe", "--json").stdout == JOHN_AS_JSON + "\n"
-    server = make_server("127.0.0.1", 0, made.app)
+def test_the_curl_command_sends_the_token_where_the_app_reads_it(config, host, monkeypatch):
+    host_app = host(**config).add()
+    assert run_command(host_app, "show", "john_doe", "--json").stdout == JOHN_AS_JSON + "\n"
+    server = make_server("127.0.0.1", 0, host_app.app)
     Thread(target=server.serve_forever).start()
     monkeypatch.setenv("FLASK_RUN_PORT", str(server.port))
-    curl = json.loads(run(made, "token", "john_doe", "--json").stdout)["curl"]
-    answer = subprocess.run(["sh", "-c", f"{curl} -s"], capture_output=True, text=True, check=True)
+    curl = json.loads(run_command(host_app, "token", "john_doe", "--json").stdout)["curl"]
+    result = subprocess.run(["sh", "-c", f"{curl} -s"], capture_output=True, text=True, check=True)
     server.shutdown()
     server.server_close()
-    assert answer.stdout == JOHN_AS_JSON
+    assert result.stdout == JOHN_AS_JSON
 
 
-def test_a_printed_token_is_one_that_the_app_takes(john):
-    printed, _, curl = run(john, "token", "john_doe").stdout.splitlines()
+def test_the_app_accepts_a_printed_token(john):
+    printed, _, curl = run_command(john, "token", "john_doe").stdout.splitlines()
     headers = {"Authorization": f"Bearer {printed}"}
     assert john.client.post("/api/profile/", headers=headers).status_code == 200
     assert curl.startswith("curl -X POST http://127.0.0.1:5000/api/profile/ ")
     assert printed in curl
 
 
-def test_a_printed_url_is_that_of_the_server(host):
-    made = host(SERVER_NAME="shop.example", PREFERRED_URL_SCHEME="https").add()
-    assert " https://shop.example/api/profile/ " in run(made, "token", "1").stdout
+def test_a_printed_url_has_the_server_name_and_scheme_of_the_app(host):
+    host_app = host(SERVER_NAME="shop.example", PREFERRED_URL_SCHEME="https").add()
+    assert " https://shop.example/api/profile/ " in run_command(host_app, "token", "1").stdout
 
 
-@pytest.mark.parametrize("take", [str, lambda user: str(user.id)])
-def test_a_token_is_made_of_what_the_hosts_loader_takes(take, john):
-    john.jwt.user_identity_loader(take)
-    assert run(john, "show", "john_doe", "--json").stdout == JOHN_AS_JSON + "\n"
+@pytest.mark.parametrize("load_identity", [str, lambda user: str(user.id)])
+def test_a_token_is_created_with_the_user_identity_loader_of_the_host(load_identity, john):
+    john.jwt.user_identity_loader(load_identity)
+    assert run_command(john, "show", "john_doe", "--json").stdout == JOHN_AS_JSON + "\n"
 
 
-def test_a_loader_that_takes_nothing_makes_no_token(john):
+def test_an_unsuitable_identity_from_the_loader_creates_no_token(john):
     john.jwt.user_identity_loader(lambda _user: {})
-    result = run(john, "token", "1")
+    result = run_command(john, "token", "1")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "makes no access token for '1'" in result.stderr
     john.jwt.user_identity_loader(lambda _user: "other")
-    assert run(john, "token", "1").exit_code == 0  # Of the user that the host says it is.
+    assert run_command(john, "token", "1").exit_code == 0  # The loader decides the identity.
 
 
-def test_users_that_only_the_host_knows_are_named_by_their_identity(host):
-    made = host(model=None, with_db=False)
-    assert "db.init_app(app)" in run(made, "show", "7").stderr
-    made.jwt.user_lookup_loader(
+def test_users_from_a_user_lookup_loader_are_found_by_their_identity(host):
+    host_app = host(model=None, with_db=False)
+    assert "db.init_app(app)" in run_command(host_app, "show", "7").stderr
+    host_app.jwt.user_lookup_loader(
         lambda _header, claims: JOHN | {"id": int(claims["sub"]), "is_active": True}
         | {"is_staff": False, "is_superuser": False}
     )  # fmt: skip
-    assert json.loads(run(made, "show", "7").stdout)["id"] == 7
-    assert run(made, "show", "x").exit_code == 1
+    assert json.loads(run_command(host_app, "show", "7").stdout)["id"] == 7
+    assert run_command(host_app, "show", "x").exit_code == 1
 
 
-def test_a_database_that_does_not_answer_is_no_traceback(host):
-    result = run(host(SQLALCHEMY_DATABASE_URI="sqlite:////nowhere/at-all.db"), "show", "1")
+def test_an_unreachable_database_is_an_error_without_a_traceback(host):
+    result = run_command(host(SQLALCHEMY_DATABASE_URI="sqlite:////nowhere/at-all.db"), "show", "1")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("Error: ")
 
 
-def test_one_of_several_profiles_has_to_be_named(john):
+def test_with_several_blueprints_one_has_to_be_named(john):
     john.app.register_blueprint(ProfileBlueprint("me"), url_prefix="/me")
-    result = run(john, "show", "1")
+    result = run_command(john, "show", "1")
     assert result.exit_code == 2
     assert "Name one of profile, me with --blueprint." in result.stderr
-    assert run(john, "show", "1", "--blueprint", "you").exit_code == 2
-    assert " http://127.0.0.1:5000/me/ " in run(john, "token", "1", "--blueprint", "me").stdout
-    assert run(john, "show").exit_code == 2
+    assert run_command(john, "show", "1", "--blueprint", "you").exit_code == 2
+    result = run_command(john, "token", "1", "--blueprint", "me")
+    assert " http://127.0.0.1:5000/me/ " in result.stdout
+    assert run_command(john, "show").exit_code == 2
 
 
-def test_a_url_that_a_request_has_to_fill_is_none(host):
+def test_a_url_with_variable_parts_is_an_error(host):
     parent = Blueprint("site", __name__, url_prefix="/<lang>")
-    made = host(blueprint=parent).add()
+    host_app = host(blueprint=parent).add()
     child = Blueprint("other", __name__, url_prefix="/<lang>")
     child.register_blueprint(ProfileBlueprint())
-    made.app.register_blueprint(child)
-    result = run(made, "show", "1")
+    host_app.app.register_blueprint(child)
+    result = run_command(host_app, "show", "1")
     assert result.exit_code == 1
     assert "/<lang>/api/profile/ has parts that only a request knows." in result.stderr
 
 
-def test_what_is_no_json_is_printed_as_it_is(john):
+def test_a_response_that_is_not_json_is_printed_unchanged(john):
     john.app.before_request(lambda: "Closed for the night")
-    assert run(john, "show", "1").stdout == "Closed for the night\n"
+    assert run_command(john, "show", "1").stdout == "Closed for the night\n"
 
 
 def test_openapi_prints_the_document(john):
     for arguments in ([], ["--json"]):
-        printed = run(john, "openapi", *arguments).stdout
+        printed = run_command(john, "openapi", *arguments).stdout
         assert json.loads(printed) == openapi_spec(john.app)
 
 
 def test_openapi_without_apispec_names_the_extra(john, monkeypatch):
     monkeypatch.setitem(sys.modules, "apispec", None)
     monkeypatch.delitem(sys.modules, "flask_profile.openapi", raising=False)
-    result = run(john, "openapi")
+    result = run_command(john, "openapi")
     assert result.exit_code == 1
     assert "flask-profile-api[openapi]" in result.stderr
 
 
-def test_a_hosts_own_command_of_that_name_is_left_alone():
+def test_a_command_of_the_host_with_the_same_name_is_kept():
     app = Flask("host")
 
     @app.cli.command("profile")

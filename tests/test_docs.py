@@ -1,4 +1,4 @@
-"""The manual's shell blocks do what it says; its Python is run by the conftest at the root."""
+"""Test the shell blocks of the docs; the root conftest.py runs their Python blocks."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from pathlib import Path
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def blocks(page, language):
+def find_blocks(page, language):
     text = (DOCS / page).read_text()
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-def test_getting_started_gets_as_far_as_an_answer(tmp_path):
+def test_the_commands_of_getting_started_print_what_it_describes(tmp_path):
     (tmp_path / ".venv").symlink_to(sys.prefix)
-    app, seed, _ = blocks("getting-started.md", "python")
+    app, seed, _ = find_blocks("getting-started.md", "python")
     (tmp_path / "app.py").write_text(app)
     (tmp_path / "seed.py").write_text(seed)
-    install, secret, check, fill, _serve, token, more = blocks("getting-started.md", "sh")
+    commands = find_blocks("getting-started.md", "sh")
+    install, secret, check, seed_database, _run_server, token, check_all = commands
     assert install.rstrip().endswith(" install flask-profile-api")
 
-    def shell(*commands):
+    def run_shell(*commands):
         return subprocess.run(
             ["bash", "-c", "\n".join(commands)],
             cwd=tmp_path,
@@ -34,27 +35,27 @@ def test_getting_started_gets_as_far_as_an_answer(tmp_path):
             text=True,
         )
 
-    unchecked = shell(secret, check)
-    assert unchecked.returncode == 1
-    assert unchecked.stdout.startswith("missing_table (profile)")
-    filled = shell(secret, fill)
-    assert filled.returncode == 0, filled.stderr
-    ready, shown = filled.stdout.split("\n", 1)
+    failed_check = run_shell(secret, check)
+    assert failed_check.returncode == 1
+    assert failed_check.stdout.startswith("missing_table (profile)")
+    seeded = run_shell(secret, seed_database)
+    assert seeded.returncode == 0, seeded.stderr
+    ready, shown = seeded.stdout.split("\n", 1)
     assert ready == "/api/profile/ is ready for POST."
     assert json.loads(shown)["first_name"] == "Alice"
-    printed = shell(secret, token)
+    printed = run_shell(secret, token)
     assert "curl -X POST http://127.0.0.1:5000/api/profile/" in printed.stdout
-    assert shell(secret, more).stdout == (
+    assert run_shell(secret, check_all).stdout == (
         "/api/profile/ is ready for POST, GET, HEAD, PATCH.\n"
         "/api/profile/avatar/ is ready for PUT, DELETE.\n"
     )
 
 
-def test_the_index_for_tools_names_every_page_and_no_other():
-    named = re.findall(r"\]\((?:\S*/)?([a-z-]+\.md)\)", (DOCS / "llms.txt").read_text())
-    assert sorted(named) == sorted(page.name for page in DOCS.glob("*.md"))
+def test_llms_txt_links_to_every_page_and_no_other():
+    linked = re.findall(r"\]\((?:\S*/)?([a-z-]+\.md)\)", (DOCS / "llms.txt").read_text())
+    assert sorted(linked) == sorted(page.name for page in DOCS.glob("*.md"))
 
 
-def test_it_never_tells_anyone_to_install_the_other_distribution():
+def test_no_page_says_to_install_the_unrelated_flask_profile_package():
     for page in [*DOCS.glob("*.md"), DOCS / "llms.txt"]:
         assert not re.search(r"install\s+flask-profile\b(?!-api)", page.read_text())

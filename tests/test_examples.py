@@ -1,4 +1,4 @@
-"""The examples work as the README has them; .ci/run pastes the demo's requests into a shell."""
+"""The examples work as the README describes; .ci/run runs the demo's requests in a shell."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ ALICE_AS_JSON = (
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """The module of the demo, its app after a second start, and where that keeps its files."""
+    """Return the names of the demo module, the app of a second start, and its instance folder."""
     module = runpy.run_path(str(EXAMPLES / "demo/app.py"), run_name="demo")
     folder = tmp_path_factory.mktemp("instance")
-    starts = [module["create_app"](instance_path=str(folder)) for _ in range(2)]
-    yield module | {"app": starts[-1], "folder": folder}
-    for app in starts:
+    apps = [module["create_app"](instance_path=str(folder)) for _ in range(2)]
+    yield module | {"app": apps[-1], "folder": folder}
+    for app in apps:
         with app.app_context():
             module["db"].engine.dispose()
 
@@ -38,7 +38,7 @@ def sign_in(demo, email, password="demo-password"):
     return demo["app"].test_client().post("/api/sign-in/", json=credentials)
 
 
-def profile(demo, token):
+def post_profile(demo, token):
     headers = {"Authorization": f"Bearer {token}"}
     return demo["app"].test_client().post("/api/profile/", headers=headers)
 
@@ -49,16 +49,16 @@ def profile(demo, token):
 )
 def test_the_demo_serves_the_documented_users(email, expected, demo):
     tokens = sign_in(demo, email).json
-    assert profile(demo, tokens["access"]).get_data(as_text=True) == expected
-    assert profile(demo, tokens["refresh"]).status_code == 401
+    assert post_profile(demo, tokens["access"]).get_data(as_text=True) == expected
+    assert post_profile(demo, tokens["refresh"]).status_code == 401
 
 
 def test_the_demo_refreshes_a_token(demo):
     tokens = sign_in(demo, "alice@example.com").json
     client = demo["app"].test_client()
     headers = {"Authorization": f"Bearer {tokens['refresh']}"}
-    fresh = client.post("/api/token/refresh/", headers=headers)
-    assert profile(demo, fresh.json["access"]).json["id"] == 42
+    refreshed = client.post("/api/token/refresh/", headers=headers)
+    assert post_profile(demo, refreshed.json["access"]).json["id"] == 42
     headers = {"Authorization": f"Bearer {tokens['access']}"}
     assert client.post("/api/token/refresh/", headers=headers).status_code == 422
 
@@ -73,14 +73,14 @@ def test_the_demo_refreshes_a_token(demo):
         ("alice@example.com", "\ud800"),
     ],
 )
-def test_the_demo_signs_in_nobody_else(email, password, demo):
+def test_the_demo_rejects_any_other_sign_in(email, password, demo):
     response = sign_in(demo, email, password)
     assert response.status_code == 401
     assert response.json == {"detail": "No active user has this email and password."}
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "{}", '{"email": "alice@example.com"}'])
-def test_the_demo_wants_an_email_and_a_password(body, demo):
+def test_the_demo_requires_an_email_and_a_password(body, demo):
     client = demo["app"].test_client()
     response = client.post("/api/sign-in/", data=body, content_type="application/json")
     assert response.status_code == 400
@@ -88,46 +88,46 @@ def test_the_demo_wants_an_email_and_a_password(body, demo):
 
 @pytest.mark.parametrize("email", ["john@example.com", "alice@example.com"])
 def test_the_demo_serves_the_avatars(email, demo):
-    avatar = profile(demo, sign_in(demo, email).json["access"]).json["avatar"]
-    with demo["app"].test_client().get(avatar) as picture:
-        assert picture.status_code == 200
-        assert picture.content_type in {"image/png", "image/jpeg"}
-        assert picture.headers["X-Content-Type-Options"] == "nosniff"
+    avatar = post_profile(demo, sign_in(demo, email).json["access"]).json["avatar"]
+    with demo["app"].test_client().get(avatar) as image:
+        assert image.status_code == 200
+        assert image.content_type in {"image/png", "image/jpeg"}
+        assert image.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_the_demo_serves_an_avatar_until_it_is_removed(demo):
+def test_the_demo_serves_an_avatar_until_it_is_deleted(demo):
     client = demo["app"].test_client()
     headers = {"Authorization": f"Bearer {sign_in(demo, 'sara@example.com').json['access']}"}
-    picture = (EXAMPLES / "demo/media/avatars/alice.png").read_bytes()
-    avatar = client.put("/api/profile/avatar/", headers=headers, data=picture).json["avatar"]
-    with client.get(avatar) as served:
-        assert served.status_code == 200
-        assert served.content_type == "image/webp"
-        assert served.headers["X-Content-Type-Options"] == "nosniff"
+    image = (EXAMPLES / "demo/media/avatars/alice.png").read_bytes()
+    avatar = client.put("/api/profile/avatar/", headers=headers, data=image).json["avatar"]
+    with client.get(avatar) as response:
+        assert response.status_code == 200
+        assert response.content_type == "image/webp"
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert client.delete("/api/profile/avatar/", headers=headers).status_code == 204
     assert client.get(avatar).status_code == 404
 
 
 @pytest.mark.parametrize("name", ["none.webp", "../jwt_secret", "%2e%2e/demo.db", "../app.py", ""])
-def test_the_demo_serves_nothing_else_as_media(name, demo):
+def test_the_demo_serves_no_other_file_as_media(name, demo):
     assert demo["app"].test_client().get(f"/media/{name}").status_code == 404
 
 
 def test_the_demo_lets_a_user_edit_their_profile(demo):
     client = demo["app"].test_client()
     headers = {"Authorization": f"Bearer {sign_in(demo, 'sara@example.com').json['access']}"}
-    edit = {"first_name": "Sara"}
-    assert client.patch("/api/profile/", headers=headers, json=edit).status_code == 200
+    changes = {"first_name": "Sara"}
+    assert client.patch("/api/profile/", headers=headers, json=changes).status_code == 200
     assert client.get("/api/profile/", headers=headers).json["first_name"] == "Sara"
 
 
-def test_the_demo_keeps_its_secret_to_itself(demo):
+def test_the_secret_of_the_demo_is_readable_by_its_owner_only(demo):
     assert (demo["folder"] / "jwt_secret").stat().st_mode & 0o077 == 0
 
 
 @pytest.fixture
-def viewer(tmp_path, monkeypatch):
-    """A Swagger UI in small: the tests do without flask-swagger-ui."""
+def swagger_ui(tmp_path, monkeypatch):
+    """Install a minimal flask_swagger_ui package, so that the tests need not have the real one."""
     files = {"__init__.py": "", "dist/swagger-ui-bundle.js": "viewer", "dist/swagger-ui.css": ""}
     for name, text in files.items():
         path = tmp_path / "flask_swagger_ui" / name
@@ -140,22 +140,22 @@ def viewer(tmp_path, monkeypatch):
     sys.modules.pop("flask_swagger_ui", None)
 
 
-@pytest.mark.usefixtures("viewer")
+@pytest.mark.usefixtures("swagger_ui")
 @pytest.mark.parametrize("path", ["/", "/docs/"])
-def test_a_page_of_the_demo_needs_nothing_but_what_the_demo_serves(path, demo):
+def test_the_demo_serves_everything_that_its_pages_need(path, demo):
     client = demo["app"].test_client()
     page = client.get(path)
     html = page.get_data(as_text=True)
     assert page.status_code == 200
     assert not re.search(r"<style|<script>|\sstyle=|\son\w+=|javascript:|//", html)
-    linked = re.findall(r'(?:href|src)="([^"]+)"', html)
-    assert len(linked) >= 5
-    for url in linked:
-        with client.get(url) as answer:
-            assert answer.status_code == 200, url
+    urls = re.findall(r'(?:href|src)="([^"]+)"', html)
+    assert len(urls) >= 5
+    for url in urls:
+        with client.get(url) as response:
+            assert response.status_code == 200, url
 
 
-@pytest.mark.usefixtures("viewer")
+@pytest.mark.usefixtures("swagger_ui")
 @pytest.mark.parametrize(
     "path",
     [
@@ -168,60 +168,60 @@ def test_a_page_of_the_demo_needs_nothing_but_what_the_demo_serves(path, demo):
         "/media/avatars/alice.png",
     ],
 )
-def test_the_demo_lets_a_browser_load_only_what_is_its_own(path, demo):
-    with demo["app"].test_client().get(path) as answer:
-        assert answer.status_code == 200
-        assert answer.headers["Content-Security-Policy"] == (
+def test_the_demo_lets_a_browser_load_only_its_own_files(path, demo):
+    with demo["app"].test_client().get(path) as response:
+        assert response.status_code == 200
+        assert response.headers["Content-Security-Policy"] == (
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
             "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Referrer-Policy"] == "no-referrer"
 
 
 def test_every_module_of_the_page_is_served_as_a_script(demo):
     client = demo["app"].test_client()
     for path in (EXAMPLES / "demo/static").glob("*.js"):
-        with client.get(f"/static/{path.name}") as answer:
-            assert answer.content_type.startswith("text/javascript"), path
-            imported = re.findall(r'from "\./(.+)"', answer.get_data(as_text=True))
-            assert all(path.with_name(name).exists() for name in imported), imported
+        with client.get(f"/static/{path.name}") as response:
+            assert response.content_type.startswith("text/javascript"), path
+            imported_names = re.findall(r'from "\./(.+)"', response.get_data(as_text=True))
+            assert all(path.with_name(name).exists() for name in imported_names), imported_names
 
 
-def test_the_page_says_what_is_missing_for_the_viewer(demo, monkeypatch):
+def test_without_swagger_ui_the_page_says_what_to_install(demo, monkeypatch):
     monkeypatch.setitem(sys.modules, "flask_swagger_ui", None)
     for path in ("/docs/", "/docs/assets/swagger-ui.css"):
-        answer = demo["app"].test_client().get(path)
-        assert answer.status_code == 501
-        assert 'pip install ".[demo]"' in answer.get_data(as_text=True)
+        response = demo["app"].test_client().get(path)
+        assert response.status_code == 501
+        assert 'pip install ".[demo]"' in response.get_data(as_text=True)
     assert demo["app"].test_client().get("/").status_code == 200
 
 
-@pytest.mark.usefixtures("viewer")
+@pytest.mark.usefixtures("swagger_ui")
 @pytest.mark.parametrize("name", ["none.js", "../__init__.py", "%2e%2e/__init__.py"])
-def test_the_demo_serves_nothing_else_of_the_viewer(name, demo):
+def test_the_demo_serves_no_other_file_of_swagger_ui(name, demo):
     assert demo["app"].test_client().get(f"/docs/assets/{name}").status_code == 404
 
 
 def test_the_demo_serves_its_openapi_document(demo):
-    answer = demo["app"].test_client().get("/openapi.json")
-    assert answer.content_type == "application/json"
-    assert set(answer.json["paths"]) == {"/api/profile/", "/api/profile/avatar/"}
+    response = demo["app"].test_client().get("/openapi.json")
+    assert response.content_type == "application/json"
+    assert set(response.json["paths"]) == {"/api/profile/", "/api/profile/avatar/"}
 
 
 @pytest.mark.parametrize(
     ("name", "status", "reason"),
     [("expired", 401, "expired"), ("inactive", 401, "inactive"), ("deleted", 404, "")],
 )
-def test_a_token_that_the_demo_gives_away_is_refused(name, status, reason, demo):
+def test_an_invalid_token_that_the_demo_offers_is_rejected(name, status, reason, demo):
     tokens = demo["app"].test_client().get("/api/demo-tokens/")
     assert tokens.headers["Cache-Control"] == "no-store"
-    answer = profile(demo, tokens.json[name])
-    assert answer.status_code == status
-    assert reason in answer.headers.get("WWW-Authenticate", "")
+    response = post_profile(demo, tokens.json[name])
+    assert response.status_code == status
+    assert reason in response.headers.get("WWW-Authenticate", "")
 
 
-def test_the_page_knows_where_the_profile_is_and_whether_it_has_avatars(
+def test_the_page_has_the_url_of_the_profile_and_whether_avatars_are_enabled(
     demo, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("FLASK_PROFILE_URL_PREFIX", "/me")
@@ -235,7 +235,7 @@ def test_the_page_knows_where_the_profile_is_and_whether_it_has_avatars(
         demo["db"].engine.dispose()
 
 
-def test_the_demo_prints_requests_to_paste(demo, capsys):
+def test_the_demo_prints_curl_commands(demo, capsys):
     demo["print_curl_lines"](demo["app"], 5000)
     printed = capsys.readouterr().out
     assert printed.startswith("Open http://127.0.0.1:5000/ in a browser")

@@ -40,14 +40,14 @@ def test_the_mixin_has_the_documented_columns(host):
     assert [c.key for c in columns if c.primary_key] == ["id"]
 
 
-def test_a_new_user_needs_but_a_name_and_an_address(host):
-    made = host()
+def test_a_new_user_needs_only_a_username_and_an_email(host):
+    host_app = host()
     before = datetime.now(timezone.utc)
-    with made.app.app_context():
-        made.db.create_all()
-        made.db.session.add(made.User(username="ann", email="ann@example.com"))
-        made.db.session.commit()
-        ann = made.db.session.scalar(select(made.User))
+    with host_app.app.app_context():
+        host_app.db.create_all()
+        host_app.db.session.add(host_app.User(username="ann", email="ann@example.com"))
+        host_app.db.session.commit()
+        ann = host_app.db.session.scalar(select(host_app.User))
         assert (ann.first_name, ann.last_name, ann.number_phone, ann.avatar) == ("", "", None, None)
         assert (ann.is_active, ann.is_staff, ann.is_superuser) == (True, False, False)
         assert ann.last_login is None
@@ -55,28 +55,28 @@ def test_a_new_user_needs_but_a_name_and_an_address(host):
 
 
 @pytest.mark.parametrize(
-    "written",
+    "assigned",
     [
         datetime(2024, 1, 15, 10, 30),
         datetime(2024, 1, 15, 10, 30, tzinfo=timezone.utc),
         datetime(2024, 1, 15, 12, 30, tzinfo=timezone(timedelta(hours=2))),
     ],
 )
-def test_a_point_in_time_is_stored_and_read_as_aware_utc(written, host):
-    made = host().add(last_login=written)
-    with made.app.app_context():
-        user = made.db.session.get(made.User, 1)
+def test_a_datetime_is_stored_in_utc_and_read_as_aware(assigned, host):
+    host_app = host().add(last_login=assigned)
+    with host_app.app.app_context():
+        user = host_app.db.session.get(host_app.User, 1)
         assert user.last_login == datetime(2024, 1, 15, 10, 30, tzinfo=timezone.utc)
         assert user.last_login.tzinfo is timezone.utc
-        if made.db.engine.dialect.name == "sqlite":
-            raw = made.db.session.execute(text("SELECT last_login FROM user")).scalar()
+        if host_app.db.engine.dialect.name == "sqlite":
+            raw = host_app.db.session.execute(text("SELECT last_login FROM user")).scalar()
             assert raw == "2024-01-15 10:30:00.000000"
 
 
 ZONES = {
     "postgresql": "SET TIME ZONE 'Asia/Tokyo'",
     "mysql": "SET time_zone = '+09:00'",
-    "sqlite": "SELECT 'it has no zones'",
+    "sqlite": "SELECT 'SQLite has no time zones'",
 }
 SERVER_ZONES = {
     "postgresql": ("ALTER DATABASE {0} SET TIME ZONE 'Asia/Tokyo'", "ALTER DATABASE {0} RESET ALL"),
@@ -84,56 +84,56 @@ SERVER_ZONES = {
 }
 
 
-def test_the_zone_of_a_connection_does_not_count(host):
-    made = host()
+def test_the_time_zone_of_the_connection_has_no_effect(host):
+    host_app = host()
 
-    def move(connection, _record):
+    def set_time_zone(connection, _record):
         with closing(connection.cursor()) as cursor:
-            cursor.execute(ZONES[made.db.engine.dialect.name])
+            cursor.execute(ZONES[host_app.db.engine.dialect.name])
         connection.commit()
 
-    with made.app.app_context():
-        event.listen(made.db.engine, "connect", move)
-        made.add()
-    assert made.post().get_data(as_text=True) == JOHN_AS_JSON
+    with host_app.app.app_context():
+        event.listen(host_app.db.engine, "connect", set_time_zone)
+        host_app.add()
+    assert host_app.post().get_data(as_text=True) == JOHN_AS_JSON
 
 
 @pytest.fixture
-def far_server(server):
-    """A server in another zone."""
+def server_in_another_time_zone(server):
+    """Set another time zone for the server or its database, and reset it afterwards."""
     if server is None:
         yield
         return
-    move, move_back = SERVER_ZONES[server.dialect.name]
+    set_zone, reset_zone = SERVER_ZONES[server.dialect.name]
     with server.connect() as connection:
-        connection.execute(text(move.format(server.url.database)))
+        connection.execute(text(set_zone.format(server.url.database)))
         yield
-        connection.execute(text(move_back.format(server.url.database)))
+        connection.execute(text(reset_zone.format(server.url.database)))
 
 
-@pytest.mark.usefixtures("far_server")
-def test_the_zone_of_a_server_does_not_count(host):
+@pytest.mark.usefixtures("server_in_another_time_zone")
+def test_the_time_zone_of_the_server_has_no_effect(host):
     assert host().add().post().get_data(as_text=True) == JOHN_AS_JSON
 
 
-def test_a_fraction_of_a_second_is_kept(host):
-    exactly = datetime(2024, 3, 10, 14, 20, 0, 123456, tzinfo=timezone.utc)
-    assert host().add(last_login=exactly).post().json["last_login"] == "2024-03-10T14:20:00.123456Z"
+def test_fractions_of_a_second_are_kept(host):
+    precise = datetime(2024, 3, 10, 14, 20, 0, 123456, tzinfo=timezone.utc)
+    assert host().add(last_login=precise).post().json["last_login"] == "2024-03-10T14:20:00.123456Z"
 
 
-def test_text_of_any_script_is_kept(host):
-    made = host().add(first_name="Zoë 👩🏽‍🚀", last_name="王小明")
-    assert made.post().json["first_name"] == "Zoë 👩🏽‍🚀"
-    assert made.post().json["last_name"] == "王小明"
+def test_unicode_text_is_kept(host):
+    host_app = host().add(first_name="Zoë 👩🏽‍🚀", last_name="王小明")
+    assert host_app.post().json["first_name"] == "Zoë 👩🏽‍🚀"
+    assert host_app.post().json["last_name"] == "王小明"
 
 
 @pytest.mark.parametrize("taken", ["username", "email"])
-def test_names_and_addresses_are_unique(taken, host):
-    made = host().add()
+def test_usernames_and_emails_are_unique(taken, host):
+    host_app = host().add()
     other = {"id": 2, "username": "ann", "email": "ann@example.com"}
     with pytest.raises(IntegrityError):
-        made.add(**other | {taken: JOHN[taken]})
-    assert made.add(**other).post("2").json["username"] == "ann"
+        host_app.add(**other | {taken: JOHN[taken]})
+    assert host_app.add(**other).post("2").json["username"] == "ann"
 
 
 UTC_NOW = {
@@ -143,7 +143,7 @@ UTC_NOW = {
 }
 
 
-def test_a_host_may_leave_defaults_to_the_server(host, database):
+def test_a_host_can_use_server_defaults(host, database):
     now = UTC_NOW[make_url(database).get_backend_name()]
 
     def model(db):
@@ -160,21 +160,21 @@ def test_a_host_may_leave_defaults_to_the_server(host, database):
 
         return User
 
-    made = host(model=model)
-    with made.app.app_context():
-        made.db.create_all()
+    host_app = host(model=model)
+    with host_app.app.app_context():
+        host_app.db.create_all()
         values = "(id, username, email) VALUES (1, 'ann', 'ann@example.com')"
-        made.db.session.execute(text(f"INSERT INTO members {values}"))
-        made.db.session.commit()
-    profile = made.post().json
+        host_app.db.session.execute(text(f"INSERT INTO members {values}"))
+        host_app.db.session.commit()
+    profile = host_app.post().json
     joined = datetime.fromisoformat(profile["date_joined"].replace("Z", "+00:00"))
     assert abs(datetime.now(timezone.utc) - joined) < timedelta(minutes=5)
     assert (profile["first_name"], profile["last_name"]) == ("Ann", "")
     assert (profile["is_active"], profile["is_staff"]) == (True, False)
 
 
-def test_a_table_may_lie_in_a_schema(host, room):
-    found = re.search(r"flask_profile_\d+_\d+", room()["SQLALCHEMY_DATABASE_URI"])
+def test_the_table_can_be_in_a_database_schema(host, create_database):
+    found = re.search(r"flask_profile_\d+_\d+", create_database()["SQLALCHEMY_DATABASE_URI"])
     schema = found[0] if found else "attached"
 
     def model(db):
@@ -183,15 +183,15 @@ def test_a_table_may_lie_in_a_schema(host, room):
 
         return User
 
-    made = host(model=model)
-    with made.app.app_context():
-        if made.db.engine.dialect.name == "sqlite":
+    host_app = host(model=model)
+    with host_app.app.app_context():
+        if host_app.db.engine.dialect.name == "sqlite":
             attach = f"ATTACH ':memory:' AS {schema}"
             event.listen(
-                made.db.engine, "connect", lambda connection, _: connection.execute(attach)
+                host_app.db.engine, "connect", lambda connection, _: connection.execute(attach)
             )
-    with made.statements() as statements:
-        assert made.add().post().get_data(as_text=True) == JOHN_AS_JSON
+    with host_app.statements() as statements:
+        assert host_app.add().post().get_data(as_text=True) == JOHN_AS_JSON
     assert f"FROM {schema}." in statements[-1].replace("`", "")
 
 
@@ -203,12 +203,12 @@ def test_a_table_may_lie_in_a_schema(host, room):
         (sqlite.dialect(), "date_joined DATETIME NOT NULL"),
     ],
 )
-def test_each_database_keeps_microseconds(dialect, column, host):
+def test_column_types_keep_microseconds(dialect, column, host):
     ddl = str(CreateTable(inspect(host().User).local_table).compile(dialect=dialect))
     assert column in ddl
 
 
-def test_a_host_adds_and_overrides_columns(host):
+def test_a_host_can_add_and_override_columns(host):
     def model(db):
         class Member(ProfileMixin, db.Model):
             number_phone: Mapped[str | None] = mapped_column(String(30))
@@ -216,44 +216,46 @@ def test_a_host_adds_and_overrides_columns(host):
 
         return Member
 
-    made = host(model=model).add(number_phone="+49 30 901820 and more")
-    assert made.post().json["number_phone"] == "+49 30 901820 and more"
+    host_app = host(model=model).add(number_phone="+49 30 901820 and more")
+    assert host_app.post().json["number_phone"] == "+49 30 901820 and more"
 
 
 @pytest.mark.parametrize("dialect", [postgresql.dialect(), mysql.dialect(), sqlite.dialect()])
-def test_a_migration_makes_the_same_column_with_sqlalchemy_alone(dialect, host):
-    ours = inspect(host().User).columns.date_joined.type
-    written = eval(f"{ours.__module__}.{ours!r}", {"sa": sqlalchemy})  # As Alembic writes it.
-    assert written.compile(dialect=dialect) == ours.compile(dialect=dialect)
+def test_a_migration_creates_the_same_column_without_importing_the_library(dialect, host):
+    column_type = inspect(host().User).columns.date_joined.type
+    # Alembic renders a type like this in a migration script.
+    rendered = eval(f"{column_type.__module__}.{column_type!r}", {"sa": sqlalchemy})
+    assert rendered.compile(dialect=dialect) == column_type.compile(dialect=dialect)
 
 
-@pytest.mark.filterwarnings("ignore:'get_engine' is deprecated")  # Flask-Migrate's
-def test_a_migration_leaves_no_difference_behind(host, tmp_path, monkeypatch):
+@pytest.mark.filterwarnings("ignore:'get_engine' is deprecated")  # Flask-Migrate uses it.
+def test_after_a_migration_alembic_finds_no_difference(host, tmp_path, monkeypatch):
     flask_migrate = pytest.importorskip("flask_migrate")
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    monkeypatch.setattr("logging.config.fileConfig", lambda _path: None)  # It would silence ours.
-    made = host()
-    flask_migrate.Migrate(made.app, made.db)
+    # It would disable the loggers that exist already.
+    monkeypatch.setattr("logging.config.fileConfig", lambda _path: None)
+    host_app = host()
+    flask_migrate.Migrate(host_app.app, host_app.db)
     migrations = str(tmp_path / "migrations")
 
-    def differences():
-        with made.db.engine.connect() as connection:
-            return compare_metadata(MigrationContext.configure(connection), made.db.metadata)
+    def find_differences():
+        with host_app.db.engine.connect() as connection:
+            return compare_metadata(MigrationContext.configure(connection), host_app.db.metadata)
 
-    with made.app.app_context():
+    with host_app.app.app_context():
         flask_migrate.init(migrations)
         flask_migrate.migrate(migrations)
         flask_migrate.upgrade(migrations)
-        assert differences() == []
-        made.User.__table__.append_column(Column("nickname", String(9)))
-        assert [name for name, *_ in differences()] == ["add_column"]
+        assert find_differences() == []
+        host_app.User.__table__.append_column(Column("nickname", String(9)))
+        assert [name for name, *_ in find_differences()] == ["add_column"]
     for script in (tmp_path / "migrations/versions").glob("*.py"):
         assert "flask_profile" not in script.read_text()
 
 
-def test_a_dataclass_is_refused(host):
+def test_the_mixin_refuses_dataclass_models(host):
     class Base(DeclarativeBase):
         pass
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document says what an app answers, and fits into a host's own."""
+"""The OpenAPI document describes the responses of an app, and can be added to a host's own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sqlalchemy import BigInteger, ForeignKey, Integer, String, Text, Uuid
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 import flask_profile
-from conftest import JOHN_AS_JSON, keyed
+from conftest import JOHN_AS_JSON, model_with_id
 from flask_profile import (
     ConfigurationError,
     ProfileBlueprint,
@@ -25,17 +25,17 @@ from flask_profile import (
     ProfileSchema,
     openapi_spec,
 )
-from flask_profile.errors import ANSWERS
+from flask_profile.errors import ERROR_RESPONSES
 
-EVERYTHING = {
+ALL_FEATURES = {
     "PROFILE_METHODS": ["GET", "PATCH", "POST"],
     "PROFILE_AVATARS": True,
     "PROFILE_MEDIA_STORAGE": "memory://",
 }
 
 
-def resolved(document, part):
-    """Return a part of a document, or what it refers to."""
+def resolve(document, part):
+    """Return a part of a document, after following its references."""
     while "$ref" in part:
         target = document
         for key in part["$ref"].removeprefix("#/").split("/"):
@@ -44,16 +44,16 @@ def resolved(document, part):
     return part
 
 
-def answers(document):
-    """Yield the status and the media type of each answer of each operation."""
+def list_responses(document):
+    """Yield the status and the JSON media type object of each response of each operation."""
     for path in document["paths"].values():
         for method in path.keys() - {"parameters"}:
             for status, response in path[method]["responses"].items():
-                response = resolved(document, response)
+                response = resolve(document, response)
                 yield int(status), response.get("content", {}).get("application/json")
 
 
-def examples(media):
+def list_examples(media):
     return (
         [media["example"]]
         if "example" in media
@@ -61,35 +61,37 @@ def examples(media):
     )
 
 
-@pytest.mark.parametrize("config", [{}, EVERYTHING, EVERYTHING | {"PROFILE_REQUIRE_JSON": True}])
-def test_the_document_is_valid_and_its_examples_are_too(config, host):
+@pytest.mark.parametrize(
+    "config", [{}, ALL_FEATURES, ALL_FEATURES | {"PROFILE_REQUIRE_JSON": True}]
+)
+def test_the_document_and_its_examples_are_valid(config, host):
     document = openapi_spec(host(**config).app)
     assert document["openapi"] == "3.1.0"
     OpenAPIV31SpecValidator(document).validate()
-    for _, media in answers(document):
-        for example in examples(media) if media else []:
+    for _, media in list_responses(document):
+        for example in list_examples(media) if media else []:
             schema = {**media["schema"], "components": document["components"]}
             Draft202012Validator(schema).validate(example)
 
 
-def test_it_holds_every_answer_of_the_code_but_none_of_what_is_not_mounted(host):
-    document = openapi_spec(host(**EVERYTHING).app)
-    known = {"method": "TRACE", "media_type": "text/plain"}
-    expected = {(a.status, a.render(**known)) for a in ANSWERS.values() if a.body}
-    found = {
+def test_it_has_every_response_of_the_registered_endpoints_and_no_other(host):
+    document = openapi_spec(host(**ALL_FEATURES).app)
+    request_values = {"method": "TRACE", "media_type": "text/plain"}
+    expected = {(a.status, a.render(**request_values)) for a in ERROR_RESPONSES.values() if a.body}
+    documented = {
         (status, json.dumps(example))
-        for status, media in answers(document)
-        for example in (examples(media) if media and status >= 400 else [])
+        for status, media in list_responses(document)
+        for example in (list_examples(media) if media and status >= 400 else [])
     }
-    assert expected <= found
-    assert {status for status, _ in answers(document)} == {
+    assert expected <= documented
+    assert {status for status, _ in list_responses(document)} == {
         200, 204, 304, 400, 401, 404, 405, 412, 413, 415, 500,
     }  # fmt: skip
-    plain = openapi_spec(host().app)
-    assert {status for status, _ in answers(plain)} == {200, 401, 404, 405, 500}
+    default_document = openapi_spec(host().app)
+    assert {status for status, _ in list_responses(default_document)} == {200, 401, 404, 405, 500}
 
 
-def test_by_default_it_has_one_operation_with_the_twelve_fields(john):
+def test_by_default_it_has_one_operation_with_twelve_fields(john):
     document = openapi_spec(john.app)
     assert {p: [*operations] for p, operations in document["paths"].items()} == {
         "/api/profile/": ["post"]
@@ -106,8 +108,8 @@ def test_by_default_it_has_one_operation_with_the_twelve_fields(john):
 
 
 def test_it_has_the_prefix_and_the_methods_of_the_app(host):
-    made = host(**EVERYTHING, PROFILE_URL_PREFIX="/v2/me")
-    paths = openapi_spec(made.app)["paths"]
+    host_app = host(**ALL_FEATURES, PROFILE_URL_PREFIX="/v2/me")
+    paths = openapi_spec(host_app.app)["paths"]
     assert {p: {*operations} for p, operations in paths.items()} == {
         "/v2/me/": {"get", "head", "patch", "post"},
         "/v2/me/avatar/": {"put", "delete"},
@@ -115,19 +117,19 @@ def test_it_has_the_prefix_and_the_methods_of_the_app(host):
     assert len({o["operationId"] for path in paths.values() for o in path.values()}) == 6
 
 
-def test_it_has_the_arguments_of_a_hosts_own_prefix(host):
+def test_it_has_the_parameters_of_the_url_prefix(host):
     parent = Blueprint("site", __name__, url_prefix="/<lang>/<int:site>")
     parent.register_blueprint(ProfileBlueprint("me"))
-    made = host()
-    made.app.register_blueprint(parent)
-    item = openapi_spec(made.app)["paths"]["/{lang}/{site}/api/profile/"]
+    host_app = host()
+    host_app.app.register_blueprint(parent)
+    item = openapi_spec(host_app.app)["paths"]["/{lang}/{site}/api/profile/"]
     assert [p["name"] for p in item["parameters"]] == ["lang", "site"]
     assert all(parameter["required"] for parameter in item["parameters"])
     assert item["post"]["tags"] == ["site.me"]
 
 
-def test_a_key_that_is_no_integer_is_a_string(host):
-    document = openapi_spec(host(model=keyed(Uuid)).app)
+def test_a_primary_key_that_is_not_an_integer_is_a_string(host):
+    document = openapi_spec(host(model=model_with_id(Uuid)).app)
     profile = document["components"]["schemas"]["Profile"]
     assert profile["properties"]["id"] == {"type": "string", "readOnly": True}
 
@@ -137,7 +139,7 @@ class Team(Schema):
     motto = fields.String()
 
 
-class Rich(ProfileSchema):
+class RichSchema(ProfileSchema):
     username = fields.String()
     nickname = fields.String(allow_none=True, validate=validate.Length(min=2))
     level = fields.Integer()
@@ -150,7 +152,7 @@ class Rich(ProfileSchema):
     bio = fields.String()
 
 
-def rich_of(db):
+def make_rich_model(db):
     class Group(db.Model):
         id: Mapped[int] = mapped_column(primary_key=True)
         name: Mapped[str] = mapped_column(String(50))
@@ -174,38 +176,38 @@ def rich_of(db):
     return User
 
 
-def test_a_hosts_schema_is_described_as_the_columns_make_it(host):
-    made = host(model=rich_of, PROFILE_SCHEMA=Rich, **EVERYTHING)
-    document = openapi_spec(made.app)
+def test_a_schema_of_the_host_is_described_with_the_limits_of_its_columns(host):
+    host_app = host(model=make_rich_model, PROFILE_SCHEMA=RichSchema, **ALL_FEATURES)
+    document = openapi_spec(host_app.app)
     OpenAPIV31SpecValidator(document).validate()
-    shown = document["components"]["schemas"]["Profile"]["properties"]
-    assert shown["nickname"]["type"] == ["string", "null"]
-    assert shown["team"]["anyOf"][-1] == {"type": "null"}
-    assert shown["shout"] == {"readOnly": True}
-    assert "birthDay" in shown
+    properties = document["components"]["schemas"]["Profile"]["properties"]
+    assert properties["nickname"]["type"] == ["string", "null"]
+    assert properties["team"]["anyOf"][-1] == {"type": "null"}
+    assert properties["shout"] == {"readOnly": True}
+    assert "birthDay" in properties
     nested = document["components"]["schemas"]["ProfileTeam"]["properties"]
     assert (nested["name"]["type"], nested["motto"]["type"]) == ("string", ["string", "null"])
     patch = document["components"]["schemas"]["ProfilePatch"]
     assert patch["additionalProperties"] is False
-    written = patch["properties"]
-    assert {*written} == {
+    writable = patch["properties"]
+    assert {*writable} == {
         "username", "first_name", "last_name", "number_phone",
         "nickname", "level", "points", "kind", "birthDay", "bio",
     }  # fmt: skip
-    assert (written["nickname"]["minLength"], written["nickname"]["maxLength"]) == (2, 30)
-    assert written["points"]["maximum"] == 2**63 - 1
-    assert written["kind"]["enum"] == ["a", "b"]
-    assert written["first_name"]["pattern"]
+    assert (writable["nickname"]["minLength"], writable["nickname"]["maxLength"]) == (2, 30)
+    assert writable["points"]["maximum"] == 2**63 - 1
+    assert writable["kind"]["enum"] == ["a", "b"]
+    assert writable["first_name"]["pattern"]
 
 
-def test_what_a_host_gets_is_what_its_document_says(host):
-    made = host(model=rich_of, PROFILE_SCHEMA=Rich, **EVERYTHING).add()
-    document = openapi_spec(made.app)
+def test_a_response_matches_its_documented_schema(host):
+    host_app = host(model=make_rich_model, PROFILE_SCHEMA=RichSchema, **ALL_FEATURES).add()
+    document = openapi_spec(host_app.app)
     schema = {"$ref": "#/components/schemas/Profile", "components": document["components"]}
-    Draft202012Validator(schema).validate(made.post().json)
+    Draft202012Validator(schema).validate(host_app.post().json)
 
 
-def test_a_schema_that_reshapes_its_answer_promises_no_field(host):
+def test_a_schema_with_a_post_dump_hook_has_no_required_fields(host):
     class Wrapped(ProfileSchema):
         @post_dump
         def wrap(self, data, **_):
@@ -215,7 +217,7 @@ def test_a_schema_that_reshapes_its_answer_promises_no_field(host):
     assert "required" not in document["components"]["schemas"]["Profile"]
 
 
-def test_a_schema_may_nest_itself(host):
+def test_a_schema_may_be_recursive(host):
     class Tree(Schema):
         name = fields.String()
         parent = fields.Nested(lambda: Tree())
@@ -251,25 +253,25 @@ LOCATIONS = [
 
 
 @pytest.mark.parametrize(("config", "schemes", "security"), LOCATIONS)
-def test_the_places_of_a_token_are_security_schemes(config, schemes, security, host):
+def test_the_token_locations_are_security_schemes(config, schemes, security, host):
     document = openapi_spec(host(**config).app)
     OpenAPIV31SpecValidator(document).validate()
-    found = document["components"]["securitySchemes"]
-    assert {name: s.get("name", "Authorization") for name, s in found.items()} == schemes
+    documented = document["components"]["securitySchemes"]
+    assert {name: s.get("name", "Authorization") for name, s in documented.items()} == schemes
     operation = document["paths"]["/api/profile/"]["post"]
     assert operation["security"] == (security or [{name: []} for name in schemes])
 
 
-def test_reading_by_get_needs_no_csrf_token(host):
-    made = host(**EVERYTHING, JWT_TOKEN_LOCATION=["cookies"])
-    path = openapi_spec(made.app)["paths"]["/api/profile/"]
+def test_get_requires_no_csrf_token(host):
+    host_app = host(**ALL_FEATURES, JWT_TOKEN_LOCATION=["cookies"])
+    path = openapi_spec(host_app.app)["paths"]["/api/profile/"]
     assert path["get"]["security"] == [{"access_token_cookie": []}]
     assert "csrf_token" in path["patch"]["security"][0]
 
 
-def test_a_token_in_the_body_stands_in_the_schema_of_the_body(host):
-    made = host(JWT_TOKEN_LOCATION=["json", "headers"], JWT_JSON_KEY="t", **EVERYTHING)
-    document = openapi_spec(made.app)
+def test_a_token_in_the_body_is_part_of_the_body_schema(host):
+    host_app = host(JWT_TOKEN_LOCATION=["json", "headers"], JWT_JSON_KEY="t", **ALL_FEATURES)
+    document = openapi_spec(host_app.app)
     path = document["paths"]["/api/profile/"]
     body = path["post"]["requestBody"]
     assert "t" in body["content"]["application/json"]["schema"]["properties"]
@@ -277,25 +279,25 @@ def test_a_token_in_the_body_stands_in_the_schema_of_the_body(host):
     assert path["post"]["security"] == [{}, {"bearer": []}]
     assert path["get"]["security"] == [{"bearer": []}]
     assert "t" in document["components"]["schemas"]["ProfilePatch"]["properties"]
-    only = openapi_spec(host(JWT_TOKEN_LOCATION=["json"]).app)["paths"]["/api/profile/"]["post"]
-    assert only["requestBody"]["required"]
-    getting = host(JWT_TOKEN_LOCATION=["json"], PROFILE_METHODS=["GET"])
-    assert "security" not in openapi_spec(getting.app)["paths"]["/api/profile/"]["get"]
+    path = openapi_spec(host(JWT_TOKEN_LOCATION=["json"]).app)["paths"]["/api/profile/"]
+    assert path["post"]["requestBody"]["required"]
+    get_host = host(JWT_TOKEN_LOCATION=["json"], PROFILE_METHODS=["GET"])
+    assert "security" not in openapi_spec(get_host.app)["paths"]["/api/profile/"]["get"]
 
 
-def test_inactive_users_are_named_only_where_they_are_refused(host):
+def test_inactive_users_are_mentioned_only_if_they_are_rejected(host):
     texts = [json.dumps(openapi_spec(host(PROFILE_REQUIRE_ACTIVE=v).app)) for v in (True, False)]
     assert ["user_inactive" in text for text in texts] == [True, False]
 
 
-def test_two_profiles_of_an_app_have_schemas_of_their_own(host):
+def test_each_profile_of_an_app_has_its_own_schemas(host):
     class Card(ProfileSchema):
         class Meta:
             fields = ("id", "avatar")
 
-    made = host()
-    made.app.register_blueprint(ProfileBlueprint("card", schema=Card), url_prefix="/card")
-    document = openapi_spec(made.app)
+    host_app = host()
+    host_app.app.register_blueprint(ProfileBlueprint("card", schema=Card), url_prefix="/card")
+    document = openapi_spec(host_app.app)
     OpenAPIV31SpecValidator(document).validate()
     assert {*document["paths"]} == {"/api/profile/", "/card/"}
     card = document["components"]["schemas"]["CardProfile"]
@@ -306,29 +308,29 @@ def test_two_profiles_of_an_app_have_schemas_of_their_own(host):
     ("version", "validator"),
     [("3.0.3", OpenAPIV30SpecValidator), ("3.1.0", OpenAPIV31SpecValidator)],
 )
-def test_a_host_adds_it_to_a_document_of_its_own_in_one_line(version, validator, host):
-    made = host(**EVERYTHING)
+def test_a_host_can_add_it_to_its_own_document(version, validator, host):
+    host_app = host(**ALL_FEATURES)
     spec = APISpec("Shop", "7", version, [MarshmallowPlugin()])
     spec.components.schema("Profile", {"type": "object", "title": "The host's own"})
     spec.path("/pets/", operations={"get": {"responses": {"200": {"description": "Pets"}}}})
-    assert openapi_spec(made.app, spec) == spec.to_dict()
+    assert openapi_spec(host_app.app, spec) == spec.to_dict()
     document = spec.to_dict()
     validator(document).validate()
     assert document["info"] == {"title": "Shop", "version": "7"}
     assert {"/pets/", "/api/profile/", "/api/profile/avatar/"} == {*document["paths"]}
     assert document["components"]["schemas"]["Profile"]["title"] == "The host's own"
     assert "id" in document["components"]["schemas"]["Profile_"]["properties"]
-    assert openapi_spec(made.app, spec) == document
+    assert openapi_spec(host_app.app, spec) == document
 
 
-def test_the_users_of_a_hosts_own_loader_need_no_database(host):
-    made = host(model=None, with_db=False)
-    made.jwt.user_lookup_loader(lambda _header, _claims: None)
-    profile = openapi_spec(made.app)["components"]["schemas"]["Profile"]
+def test_a_host_with_a_user_lookup_loader_needs_no_database(host):
+    host_app = host(model=None, with_db=False)
+    host_app.jwt.user_lookup_loader(lambda _header, _claims: None)
+    profile = openapi_spec(host_app.app)["components"]["schemas"]["Profile"]
     assert profile["properties"]["username"]["type"] == ["string", "null"]
 
 
-def test_an_app_that_cannot_answer_has_no_document(host):
+def test_a_misconfigured_app_has_no_document(host):
     with pytest.raises(ConfigurationError, match=r"JWTManager\(app\)"):
         openapi_spec(host(with_jwt=False).app)
     with pytest.raises(ConfigurationError, match=r"db\.init_app\(app\)"):
@@ -344,27 +346,27 @@ def test_an_app_without_a_profile_has_an_empty_document(host):
     assert openapi_spec(app)["paths"] == {}
 
 
-def test_it_changes_nothing_of_what_is_served(host):
-    made = host(**EVERYTHING).add()
-    before = made.post().data
-    openapi_spec(made.app)
-    openapi_spec(made.app)
-    assert made.post().data == before
-    assert made.client.patch(
-        "/api/profile/", json={"number_phone": "1" * 11}, headers=made.bearer()
+def test_it_does_not_change_what_is_served(host):
+    host_app = host(**ALL_FEATURES).add()
+    before = host_app.post().data
+    openapi_spec(host_app.app)
+    openapi_spec(host_app.app)
+    assert host_app.post().data == before
+    assert host_app.client.patch(
+        "/api/profile/", json={"number_phone": "1" * 11}, headers=host_app.bearer()
     ).json == {"number_phone": ["Longer than maximum length 10."]}
 
 
-def test_without_apispec_it_names_the_extra(monkeypatch):
+def test_without_apispec_the_error_names_the_extra(monkeypatch):
     extra = r"pip install flask-profile-api\[openapi\]"
-    with monkeypatch.context() as without:
-        without.setitem(sys.modules, "apispec", None)
-        without.delitem(sys.modules, "flask_profile.openapi")
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "apispec", None)
+        patch.delitem(sys.modules, "flask_profile.openapi")
         with pytest.raises(ConfigurationError, match=extra):
             importlib.import_module("flask_profile.openapi")
     assert flask_profile.openapi_spec is openapi_spec
 
 
-def test_no_other_name_is_made_up():
+def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="nothing"):
         _ = flask_profile.nothing

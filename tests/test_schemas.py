@@ -16,16 +16,16 @@ from flask_profile import ConfigurationError, ProfileMixin, ProfileSchema
 FIELDS = list(json.loads(JOHN_AS_JSON))
 
 
-def test_a_profile_is_the_documented_one_to_the_byte(john):
+def test_the_response_is_the_documented_profile_byte_for_byte(john):
     assert john.post().get_data(as_text=True) == JOHN_AS_JSON
 
 
-def test_the_twelve_fields_keep_their_order():
+def test_the_twelve_fields_are_in_the_documented_order():
     assert list(ProfileSchema().dump_fields) == FIELDS
     assert len(FIELDS) == 12
 
 
-def test_by_default_three_fields_may_be_written():
+def test_by_default_three_fields_are_writable():
     assert list(ProfileSchema().load_fields) == ["first_name", "last_name", "number_phone"]
 
 
@@ -47,9 +47,9 @@ def test_an_avatar_is_sent_as_a_url(stored, sent, host):
 
 
 @pytest.mark.parametrize("media_url", ["/files/", "https://cdn.example.com/", "/"])
-def test_a_relative_avatar_is_put_behind_the_media_url(media_url, host):
-    made = host(PROFILE_MEDIA_URL=media_url).add()
-    assert made.post().json["avatar"] == f"{media_url}avatars/profile.jpg"
+def test_a_relative_avatar_path_is_appended_to_the_media_url(media_url, host):
+    host_app = host(PROFILE_MEDIA_URL=media_url).add()
+    assert host_app.post().json["avatar"] == f"{media_url}avatars/profile.jpg"
 
 
 @pytest.mark.parametrize(
@@ -64,44 +64,44 @@ def test_a_relative_avatar_is_put_behind_the_media_url(media_url, host):
         (datetime(9999, 12, 31, 23, 59, 59), "9999-12-31T23:59:59Z"),
     ],
 )
-def test_a_point_in_time_is_sent_in_utc(joined, sent, host):
+def test_a_datetime_is_sent_in_utc(joined, sent, host):
     assert host().add(date_joined=joined).post().json["date_joined"] == sent
 
 
-def test_what_is_not_set_is_null(host):
+def test_values_that_are_not_set_are_null(host):
     profile = host().add(number_phone=None, avatar=None, last_login=None).post().json
     assert (profile["number_phone"], profile["avatar"], profile["last_login"]) == (None, None, None)
 
 
-def test_a_uuid_key_is_sent_as_a_string():
-    key = UUID("6f1c2a51-93b5-4b6e-8f0e-3f6f3a2f1c0d")
-    assert ProfileSchema(only=["id"]).dump({"id": key}) == {"id": str(key)}
+def test_a_uuid_primary_key_is_sent_as_a_string():
+    user_id = UUID("6f1c2a51-93b5-4b6e-8f0e-3f6f3a2f1c0d")
+    assert ProfileSchema(only=["id"]).dump({"id": user_id}) == {"id": str(user_id)}
 
 
-def test_the_password_hash_is_not_even_read(john):
+def test_the_password_hash_is_not_selected(john):
     with john.statements() as statements:
         assert john.post().status_code == 200
     assert len(statements) == 1
     assert "password_hash" not in statements[0]
 
 
-class Short(ProfileSchema):
+class ShortSchema(ProfileSchema):
     class Meta:
         fields = ("last_name", "id")
 
 
-@pytest.mark.parametrize("schema", [Short, "test_schemas:Short"])
-def test_a_schema_selects_only_what_it_names(schema, host):
-    made = host(PROFILE_SCHEMA=schema).add()
-    with made.statements() as statements:
-        assert made.post().get_data(as_text=True) == '{"last_name": "Doe", "id": 1}'
+@pytest.mark.parametrize("schema", [ShortSchema, "test_schemas:ShortSchema"])
+def test_only_the_columns_of_the_schema_are_selected(schema, host):
+    host_app = host(PROFILE_SCHEMA=schema).add()
+    with host_app.statements() as statements:
+        assert host_app.post().get_data(as_text=True) == '{"last_name": "Doe", "id": 1}'
     (select,) = statements
     assert select.partition("FROM")[0].count(",") == 2  # last_name, id, is_active
     assert "is_active" in select
 
 
-def club(db):
-    """Make a model with all that a schema may be made of."""
+def make_club_model(db):
+    """Make a user model with every kind of attribute that a schema can read."""
 
     class Team(db.Model):
         id: Mapped[int] = mapped_column(primary_key=True)
@@ -148,20 +148,20 @@ def club(db):
 
 
 @pytest.fixture
-def members(host):
-    """Return a host maker whose John has a team in a town, a boss and two posts."""
+def club_host(host):
+    """Return a function that makes a host, in which John has a team, a boss and two posts."""
 
     def make(schema, **config):
-        made = host(model=club, PROFILE_SCHEMA=schema, **config)
-        with made.app.app_context():
-            made.db.create_all()
-            town = made.db.Town(id=1, name="Bern")
-            made.db.session.add(made.db.Team(id=7, name="Reds", town=town))
-            made.db.session.commit()
-        made.add(id=2, username="ann", email="ann@example.com")
-        posts = [made.db.Post(title=title) for title in ("One", "Two")]
-        made.add(team_id=7, boss_id=2, posts=posts)
-        return made
+        host_app = host(model=make_club_model, PROFILE_SCHEMA=schema, **config)
+        with host_app.app.app_context():
+            host_app.db.create_all()
+            town = host_app.db.Town(id=1, name="Bern")
+            host_app.db.session.add(host_app.db.Team(id=7, name="Reds", town=town))
+            host_app.db.session.commit()
+        host_app.add(id=2, username="ann", email="ann@example.com")
+        posts = [host_app.db.Post(title=title) for title in ("One", "Two")]
+        host_app.add(team_id=7, boss_id=2, posts=posts)
+        return host_app
 
     return make
 
@@ -182,12 +182,12 @@ class BossSchema(ProfileSchema):
         fields = ("username", "boss")
 
 
-class Upper(fields.String):
+class UpperField(fields.String):
     def _serialize(self, value, attr, obj, **kwargs):
         return f"{value} {obj.nickname}".upper()
 
 
-class WithHook(Schema):
+class PreDumpSchema(Schema):
     name = fields.String()
 
     @pre_dump
@@ -195,7 +195,7 @@ class WithHook(Schema):
         return {"name": user.nickname}
 
 
-class WithPostHook(Schema):
+class PostDumpSchema(Schema):
     username = fields.String()
 
     @post_dump(pass_original=True)
@@ -203,110 +203,128 @@ class WithPostHook(Schema):
         return data | {"nickname": user.nickname}
 
 
-class WithAccessor(Schema):
+class GetAttributeSchema(Schema):
     name = fields.String()
 
     def get_attribute(self, obj, attr, default):
         return obj.nickname
 
 
-def schema(**declared):
+def make_schema(**declared):
     return Schema.from_dict(declared)
 
 
-RICH = {
-    "a column under another name": (schema(nick=fields.String(attribute="nickname")), "Johnny"),
-    "a column under another key": (schema(nick=fields.String(data_key="n", attribute="id")), "1"),
-    "a column property": (schema(loud=fields.String()), "john_doe!"),
-    "a synonym": (schema(display=fields.String()), "Johnny"),
-    "a hybrid": (schema(shout=fields.String()), "JOHNNY!"),
-    "a property": (schema(full_name=fields.String()), "John Doe (Johnny)"),
-    "a property of a property": (schema(greeting=fields.String()), "Dear John Doe (Johnny)"),
-    "a function": (schema(f=fields.Function(lambda u: u.nickname)), "Johnny"),
-    "a function of a relationship": (schema(f=fields.Function(lambda u: u.team.name)), "Reds"),
+SCHEMAS = {
+    "a column with another field name": (
+        make_schema(nick=fields.String(attribute="nickname")),
+        "Johnny",
+    ),
+    "a column with a data_key": (
+        make_schema(nick=fields.String(data_key="n", attribute="id")),
+        "1",
+    ),
+    "a column property": (make_schema(loud=fields.String()), "john_doe!"),
+    "a synonym": (make_schema(display=fields.String()), "Johnny"),
+    "a hybrid property": (make_schema(shout=fields.String()), "JOHNNY!"),
+    "a property": (make_schema(full_name=fields.String()), "John Doe (Johnny)"),
+    "a property that reads a property": (
+        make_schema(greeting=fields.String()),
+        "Dear John Doe (Johnny)",
+    ),
+    "a function": (make_schema(f=fields.Function(lambda u: u.nickname)), "Johnny"),
+    "a function that reads a relationship": (
+        make_schema(f=fields.Function(lambda u: u.team.name)),
+        "Reds",
+    ),
     "a function with a loop": (
-        schema(f=fields.Function(lambda u: [p.title for p in u.posts])),
+        make_schema(f=fields.Function(lambda u: [p.title for p in u.posts])),
         ["One", "Two"],
     ),
-    "a constant": (schema(kind=fields.Constant("user")), "user"),
-    "a default": (schema(colour=fields.String(dump_default="red")), "red"),
-    "a field of the host's own": (schema(username=Upper()), "JOHN_DOE JOHNNY"),
-    "a path": (schema(team=fields.String(attribute="team.name")), "Reds"),
-    "a longer path": (schema(town=fields.String(attribute="team.town.name")), "Bern"),
+    "a constant": (make_schema(kind=fields.Constant("user")), "user"),
+    "a default": (make_schema(colour=fields.String(dump_default="red")), "red"),
+    "a custom field": (make_schema(username=UpperField()), "JOHN_DOE JOHNNY"),
+    "a dotted attribute": (make_schema(team=fields.String(attribute="team.name")), "Reds"),
+    "a longer dotted attribute": (
+        make_schema(town=fields.String(attribute="team.town.name")),
+        "Bern",
+    ),
     "a relationship": (
-        schema(team=fields.Nested(TeamSchema)),
+        make_schema(team=fields.Nested(TeamSchema)),
         {"name": "Reds", "town": {"name": "Bern"}},
     ),
     "a collection": (
-        schema(posts=fields.List(fields.Nested(schema(title=fields.String())))),
+        make_schema(posts=fields.List(fields.Nested(make_schema(title=fields.String())))),
         [{"title": "One"}, {"title": "Two"}],
     ),
     "a plucked collection": (
-        schema(posts=fields.Pluck(schema(title=fields.String()), "title", many=True)),
+        make_schema(posts=fields.Pluck(make_schema(title=fields.String()), "title", many=True)),
         ["One", "Two"],
     ),
-    "a hook before": (WithHook, "Johnny"),
-    "an accessor": (WithAccessor, "Johnny"),
+    "a pre_dump hook": (PreDumpSchema, "Johnny"),
+    "a get_attribute method": (GetAttributeSchema, "Johnny"),
 }
 
 
-@pytest.mark.parametrize("case", RICH)
-def test_a_schema_may_hold_more_than_columns_and_needs_one_statement_still(case, members):
-    rich, expected = RICH[case]
-    made = members(rich)
-    with made.statements() as statements:
-        response = made.post()
+@pytest.mark.parametrize("case", SCHEMAS)
+def test_a_schema_with_more_than_columns_needs_one_statement(case, club_host):
+    schema, expected = SCHEMAS[case]
+    host_app = club_host(schema)
+    with host_app.statements() as statements:
+        response = host_app.post()
     assert list(response.json.values()) == [expected]
     assert len(statements) == 1
     assert "password_hash" not in statements[0]
-    assert "budget" not in statements[0] or "function of a relationship" in case
+    assert "budget" not in statements[0] or "function that reads a relationship" in case
 
 
-def test_a_hook_after_may_read_the_user(members):
-    made = members(WithPostHook)
-    with made.statements() as statements:
-        assert made.post().json == {"username": "john_doe", "nickname": "Johnny"}
+def test_a_post_dump_hook_can_read_the_user(club_host):
+    host_app = club_host(PostDumpSchema)
+    with host_app.statements() as statements:
+        assert host_app.post().json == {"username": "john_doe", "nickname": "Johnny"}
     assert len(statements) == 1
 
 
-def test_a_method_field_may_read_the_user(members):
-    class WithMethod(ProfileSchema):
+def test_a_method_field_can_read_the_user(club_host):
+    class MethodSchema(ProfileSchema):
         initials = fields.Method("get_initials")
 
         def get_initials(self, user):
             return user.first_name[0] + user.last_name[0]
 
-    made = members(WithMethod)
-    with made.statements() as statements:
-        assert list(made.post().json.items())[-1] == ("initials", "JD")
+    host_app = club_host(MethodSchema)
+    with host_app.statements() as statements:
+        assert list(host_app.post().json.items())[-1] == ("initials", "JD")
     assert len(statements) == 1
     assert "password_hash" not in statements[0]
 
 
-def test_what_a_schema_reaches_in_a_hidden_way_is_loaded_when_touched(members):
-    hidden = schema(f=fields.Function(lambda user: getattr(user, "nick" + "name")))
-    assert members(hidden).post().json == {"f": "Johnny"}
+def test_a_column_that_a_schema_reads_dynamically_is_loaded_on_access(club_host):
+    dynamic = make_schema(f=fields.Function(lambda user: getattr(user, "nick" + "name")))
+    assert club_host(dynamic).post().json == {"f": "Johnny"}
 
 
-def test_a_schema_may_nest_itself(members):
-    made = members(BossSchema)
-    assert made.post().json == {"username": "john_doe", "boss": {"username": "ann", "boss": None}}
+def test_a_schema_can_nest_itself(club_host):
+    host_app = club_host(BossSchema)
+    assert host_app.post().json == {
+        "username": "john_doe",
+        "boss": {"username": "ann", "boss": None},
+    }
 
 
-def test_eager_relationships_cost_nothing_that_the_schema_does_not_name(members):
-    made = members(ProfileSchema)
-    with made.statements() as statements:
-        assert made.post().get_data(as_text=True) == JOHN_AS_JSON
+def test_eager_relationships_are_not_loaded_if_the_schema_does_not_use_them(club_host):
+    host_app = club_host(ProfileSchema)
+    with host_app.statements() as statements:
+        assert host_app.post().get_data(as_text=True) == JOHN_AS_JSON
     assert len(statements) == 1
     assert "JOIN" not in statements[0]
 
 
-def test_a_relationship_that_cannot_be_joined_is_left_alone(members):
-    logs = schema(f=fields.Function(lambda user: str(user.log.select()).count("SELECT")))
-    assert members(logs).post().json == {"f": 1}
+def test_a_relationship_that_cannot_be_joined_can_still_be_read(club_host):
+    logs = make_schema(f=fields.Function(lambda user: str(user.log.select()).count("SELECT")))
+    assert club_host(logs).post().json == {"f": 1}
 
 
-def test_a_field_that_the_model_lacks_is_a_configuration_error_with_its_remedy(host):
-    made = host(PROFILE_SCHEMA=schema(nickname=fields.String()), TESTING=True).add()
+def test_a_field_without_an_attribute_of_the_model_is_a_configuration_error_with_a_remedy(host):
+    host_app = host(PROFILE_SCHEMA=make_schema(nickname=fields.String()), TESTING=True).add()
     with pytest.raises(ConfigurationError, match=r"(?s)User has no .*'nickname'.*\n    exclude"):
-        made.post()
+        host_app.post()

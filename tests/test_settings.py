@@ -11,7 +11,7 @@ from flask_profile import ConfigurationError, ProfileBlueprint, ProfileSchema
 
 MODEL = "examples_for_settings:User"
 
-WRONG = [
+INVALID_VALUES = [
     ("PROFILE_URL_PREFIX", "api/profile"),
     ("PROFILE_URL_PREFIX", ""),
     ("PROFILE_URL_PREFIX", "/api//profile"),
@@ -58,8 +58,8 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("key", "value"), WRONG)
-def test_a_wrong_value_is_refused_at_registration_by_key_value_and_remedy(key, value, host):
+@pytest.mark.parametrize(("key", "value"), INVALID_VALUES)
+def test_an_invalid_value_is_refused_at_registration_with_key_value_and_remedy(key, value, host):
     with pytest.raises(ConfigurationError) as error:
         host(**{key: value})
     assert re.fullmatch(
@@ -68,7 +68,7 @@ def test_a_wrong_value_is_refused_at_registration_by_key_value_and_remedy(key, v
 
 
 @pytest.mark.parametrize(
-    ("key", "meant"),
+    ("key", "correct"),
     [
         ("PROFILE_METHOD", "PROFILE_METHODS"),
         ("PROFILE_SHEMA", "PROFILE_SCHEMA"),
@@ -81,27 +81,27 @@ def test_a_wrong_value_is_refused_at_registration_by_key_value_and_remedy(key, v
         ("PROFILE_AVATAR_MAX_BYTE", "PROFILE_AVATAR_MAX_BYTES"),
     ],
 )
-def test_a_near_miss_of_a_key_is_refused_with_the_key_that_was_meant(key, meant, host):
-    with pytest.raises(ConfigurationError, match=f"{key} is 'x'.*{meant}"):
+def test_a_misspelled_config_key_is_refused_with_the_correct_key(key, correct, host):
+    with pytest.raises(ConfigurationError, match=f"{key} is 'x'.*{correct}"):
         host(**{key: "x"})
 
 
 @pytest.mark.parametrize(
     "key", ["PROFILE_PICTURE_SIZE", "PROFILE_CACHE", "PROFILE_URL", "PROFILE_", "PROFILER_REALM"]
 )
-def test_any_other_key_is_the_hosts_own(key, host):
+def test_any_other_config_key_is_ignored(key, host):
     host(**{key: object()})
 
 
 @pytest.mark.parametrize("argument", ["user_model", "schema"])
-def test_a_wrong_argument_is_refused_by_its_own_name(argument):
+def test_an_invalid_argument_is_refused_with_its_name(argument):
     with pytest.raises(
         ConfigurationError, match=rf"ProfileBlueprint\({argument}=…\) is 1; it must"
     ):
         Flask("host").register_blueprint(ProfileBlueprint(**{argument: 1}))
 
 
-def test_the_cause_of_a_failed_import_is_kept(host):
+def test_a_failed_import_is_the_cause_of_the_configuration_error(host):
     with pytest.raises(ConfigurationError) as error:
         host(PROFILE_USER_MODEL="no.such.module:User")
     assert "no.such.module" in str(error.value.__cause__)
@@ -118,13 +118,13 @@ def test_the_cause_of_a_failed_import_is_kept(host):
         ("FLASK_PROFILE_USER_MODEL", "null", 405),
     ],
 )
-def test_values_may_come_from_the_environment(variable, value, status, host):
+def test_values_can_come_from_environment_variables(variable, value, status, host):
     with patch.dict(os.environ, {variable: value}):
         environment = Flask("environment")
         environment.config.from_prefixed_env()
     key = variable.removeprefix("FLASK_")
-    made = host(**{key: environment.config[key]}).add()
-    assert made.client.get("/api/profile/", headers=made.bearer()).status_code == status
+    host_app = host(**{key: environment.config[key]}).add()
+    assert host_app.client.get("/api/profile/", headers=host_app.bearer()).status_code == status
 
 
 def test_values_are_read_once_at_registration(john):

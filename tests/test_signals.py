@@ -17,12 +17,15 @@ class Login(ProfileSchema):
 
 
 @pytest.fixture
-def editable(host, database):
-    """Return what makes a host that opens PATCH, with John in a database of several connections."""
-    kept = {"SQLALCHEMY_DATABASE_URI": "sqlite:///kept.db"} if database == "sqlite://" else {}
+def editable_host(host, database):
+    """Return a factory of hosts that allow PATCH, with John in the database.
+
+    The database accepts several connections at once.
+    """
+    url = {"SQLALCHEMY_DATABASE_URI": "sqlite:///kept.db"} if database == "sqlite://" else {}
 
     def make(**config):
-        return host(PROFILE_METHODS=["POST", "PATCH"], **kept, **config).add()
+        return host(PROFILE_METHODS=["POST", "PATCH"], **url, **config).add()
 
     return make
 
@@ -32,50 +35,51 @@ def patch(host, body, identity="1"):
 
 
 class Receiver:
-    """Notes what it is sent, and then does what it is told to."""
+    """A signal receiver that records each call and then calls a function."""
 
-    def __init__(self, then=lambda: None):
+    def __init__(self, callback=lambda: None):
         self.received = []
-        self._then = then
+        self._callback = callback
 
     def __call__(self, sender, **values):
         self.received.append((sender, values))
-        self._then()
+        self._callback()
 
 
-def test_it_is_one_of_the_public_names():
+def test_it_is_a_public_name():
     assert flask_profile.profile_updated is profile_updated
     assert profile_updated.name == "flask_profile.profile_updated"
 
 
-def test_any_other_name_is_still_an_attribute_error():
+def test_any_other_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="'flask_profile' has no attribute 'profile_deleted'"):
         flask_profile.profile_deleted  # noqa: B018
 
 
-def test_it_is_sent_by_the_app_with_the_identity_and_the_changes(editable):
-    made, receiver = editable(), Receiver()
+def test_it_is_sent_by_the_app_with_the_identity_and_the_changes(editable_host):
+    host, receiver = editable_host(), Receiver()
     with profile_updated.connected_to(receiver):
-        patch(made, {"first_name": "Jack", "last_name": "Doe", "number_phone": None})
+        patch(host, {"first_name": "Jack", "last_name": "Doe", "number_phone": None})
     changes = {"first_name": ("John", "Jack"), "number_phone": ("1234567890", None)}
-    assert receiver.received == [(made.app, {"identity": "1", "changes": changes})]
+    assert receiver.received == [(host.app, {"identity": "1", "changes": changes})]
 
 
-def test_it_names_attributes_of_the_model_and_the_identity_of_the_token(editable):
-    made, receiver = editable(PROFILE_SCHEMA=Login, PROFILE_IDENTITY_FIELD="username"), Receiver()
-    with profile_updated.connected_to(receiver):
-        assert patch(made, {"login": "jack"}, "john_doe").status_code == 200
-    changes = {"username": ("john_doe", "jack")}
-    assert receiver.received == [(made.app, {"identity": "john_doe", "changes": changes})]
-
-
-def test_it_is_sent_to_the_receivers_of_that_app_alone(editable):
-    mine, other = editable(), editable()
+def test_it_has_the_attribute_names_of_the_model_and_the_identity_of_the_token(editable_host):
+    host = editable_host(PROFILE_SCHEMA=Login, PROFILE_IDENTITY_FIELD="username")
     receiver = Receiver()
-    with profile_updated.connected_to(receiver, mine.app):
-        patch(other, {"first_name": "Jack"})
+    with profile_updated.connected_to(receiver):
+        assert patch(host, {"login": "jack"}, "john_doe").status_code == 200
+    changes = {"username": ("john_doe", "jack")}
+    assert receiver.received == [(host.app, {"identity": "john_doe", "changes": changes})]
+
+
+def test_it_is_sent_only_to_the_receivers_of_its_app(editable_host):
+    host, other_host = editable_host(), editable_host()
+    receiver = Receiver()
+    with profile_updated.connected_to(receiver, host.app):
+        patch(other_host, {"first_name": "Jack"})
         assert receiver.received == []
-        patch(mine, {"first_name": "Jack"})
+        patch(host, {"first_name": "Jack"})
     assert len(receiver.received) == 1
 
 
@@ -83,51 +87,52 @@ def test_it_is_sent_to_the_receivers_of_that_app_alone(editable):
     "body",
     [{}, {"first_name": "John"}, {"first_name": None}, {"is_staff": True}, {"nickname": "J"}, [1]],
 )
-def test_it_is_not_sent_where_nothing_changes(body, editable):
-    made, receiver = editable(), Receiver()
+def test_it_is_not_sent_if_nothing_changes(body, editable_host):
+    host, receiver = editable_host(), Receiver()
     with profile_updated.connected_to(receiver):
-        patch(made, body)
-        made.post()
+        patch(host, body)
+        host.post()
     assert receiver.received == []
 
 
-def test_it_is_sent_after_the_commit(editable):
-    made, seen = editable(), []
+def test_it_is_sent_after_the_commit(editable_host):
+    host, first_names = editable_host(), []
 
-    def look():
-        with made.db.engine.connect() as another:
-            seen.append(another.scalar(select(made.User.first_name)))
+    def read_first_name():
+        with host.db.engine.connect() as connection:
+            first_names.append(connection.scalar(select(host.User.first_name)))
 
-    with profile_updated.connected_to(Receiver(look)):
-        patch(made, {"first_name": "Jack"})
-    assert seen == ["Jack"]
+    with profile_updated.connected_to(Receiver(read_first_name)):
+        patch(host, {"first_name": "Jack"})
+    assert first_names == ["Jack"]
 
 
-def test_a_receiver_that_raises_is_logged_and_changes_nothing_else(editable, caplog):
-    made = editable(TESTING=True)
-    raising = Receiver(lambda: 1 / 0)
-    others = [Receiver(), Receiver()]
+def test_an_exception_in_a_receiver_is_logged_and_has_no_other_effect(editable_host, caplog):
+    host = editable_host(TESTING=True)
+    failing_receiver = Receiver(lambda: 1 / 0)
+    other_receivers = [Receiver(), Receiver()]
     with ExitStack() as connected, caplog.at_level(logging.ERROR):
-        for receiver in (others[0], raising, others[1]):
-            connected.enter_context(profile_updated.connected_to(receiver, made.app))
-        response = patch(made, {"first_name": "Jack"})
+        for receiver in (other_receivers[0], failing_receiver, other_receivers[1]):
+            connected.enter_context(profile_updated.connected_to(receiver, host.app))
+        response = patch(host, {"first_name": "Jack"})
     assert (response.status_code, response.json["first_name"]) == (200, "Jack")
-    assert [len(receiver.received) for receiver in (*others, raising)] == [1, 1, 1]
+    receivers = (*other_receivers, failing_receiver)
+    assert [len(receiver.received) for receiver in receivers] == [1, 1, 1]
     (record,) = caplog.records
     assert record.exc_info[0] is ZeroDivisionError
-    assert made.post().json["first_name"] == "Jack"
+    assert host.post().json["first_name"] == "Jack"
 
 
-def test_a_receiver_may_use_the_session(editable):
-    made = editable()
+def test_a_receiver_may_use_the_session(editable_host):
+    host = editable_host()
 
-    def count():
-        user = made.db.session.get(made.User, 1)
+    def copy_first_name():
+        user = host.db.session.get(host.User, 1)
         user.password_hash = user.first_name
-        made.db.session.commit()
+        host.db.session.commit()
 
-    with profile_updated.connected_to(Receiver(count)):
-        assert patch(made, {"first_name": "Jack"}).status_code == 200
-    with made.app.app_context():
-        user = made.db.session.get(made.User, 1)
+    with profile_updated.connected_to(Receiver(copy_first_name)):
+        assert patch(host, {"first_name": "Jack"}).status_code == 200
+    with host.app.app_context():
+        user = host.db.session.get(host.User, 1)
         assert (user.password_hash, user.last_name) == ("Jack", JOHN["last_name"])

@@ -1,4 +1,4 @@
-"""What a good Flask developer writes without the library."""
+"""A profile view as an experienced Flask developer writes it without the library."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ class User(db.Model):  # type: ignore[name-defined, misc]
     password: Mapped[str] = mapped_column(String(255))
 
 
-class Utc(fields.DateTime):
+class UtcDateTime(fields.DateTime):
     def _serialize(self, value: Any, *_: Any, **__: Any) -> Any:
         if value is None:
             return None
-        if value.tzinfo is None:  # SQLite keeps no zone.
+        if value.tzinfo is None:  # SQLite stores no time zone.
             value = value.replace(tzinfo=timezone.utc)
         return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
 
 
-class Profile(Schema):
+class ProfileSchema(Schema):
     id = fields.Integer()
     username = fields.String()
     email = fields.String()
@@ -55,14 +55,14 @@ class Profile(Schema):
     last_name = fields.String()
     number_phone = fields.String()
     avatar = fields.String()
-    date_joined = Utc()
-    last_login = Utc()
+    date_joined = UtcDateTime()
+    last_login = UtcDateTime()
     is_active = fields.Boolean()
     is_staff = fields.Boolean()
     is_superuser = fields.Boolean()
 
 
-schema = Profile()
+schema = ProfileSchema()
 
 
 @app.post(PATH)
@@ -76,6 +76,6 @@ def profile() -> ResponseReturnValue:
     return jsonify(schema.dump(user))
 
 
-def token(user_id: int, seconds: int) -> str:
+def create_token(user_id: int, seconds: int) -> str:
     with app.app_context():
         return create_access_token(str(user_id), expires_delta=timedelta(seconds=seconds))

@@ -1,4 +1,4 @@
-"""fastapi-users with its SQLAlchemy database and JWT strategy, as in its full example."""
+"""fastapi-users with its SQLAlchemy database and JWT strategy, like its full example."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class User(SQLAlchemyBaseUserTable[int], Base):
     last_login: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     is_staff: Mapped[bool]
     hashed_password: Mapped[str] = mapped_column("password", String(255))
-    is_verified = True  # The table that all contenders read has no such column.
+    is_verified = True  # The table of the benchmark has no such column.
 
 
 class UserRead(schemas.BaseUser[int]):
@@ -85,6 +85,6 @@ app = FastAPI()
 app.include_router(users.get_users_router(UserRead, schemas.BaseUserUpdate), prefix="/users")
 
 
-def token(user_id: int, seconds: int) -> str:
+def create_token(user_id: int, seconds: int) -> str:
     claims = {"sub": str(user_id), "aud": get_strategy().token_audience}
     return generate_jwt(claims, SECRET, seconds)

@@ -1,4 +1,4 @@
-"""A reference: what Flask itself costs."""
+"""A reference point: the cost of Flask itself."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ def empty() -> Response:
     return Response("{}", mimetype="application/json")
 
 
-def token(user_id: int, seconds: int) -> str:
+def create_token(user_id: int, seconds: int) -> str:
     return f"{user_id} {seconds}"

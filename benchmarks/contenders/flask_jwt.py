@@ -1,4 +1,4 @@
-"""A reference: what Flask and the verification of a token cost."""
+"""A reference point: the cost of Flask and of verifying a token."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def empty() -> Response:
     return Response("{}", mimetype="application/json")
 
 
-def token(user_id: int, seconds: int) -> str:
+def create_token(user_id: int, seconds: int) -> str:
     with app.app_context():
         return create_access_token(str(user_id), expires_delta=timedelta(seconds=seconds))

@@ -1,4 +1,4 @@
-"""The least that answers it: Flask, PyJWT, one SELECT on the driver's connection, json."""
+"""The least code that returns a profile: Flask, PyJWT, one SELECT on the driver, and json."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ else:
     connection = psycopg.connect(url, autocommit=True, options="-c timezone=UTC")
 
 
-def utc(value: datetime | str | None) -> str | None:
+def format_utc(value: datetime | str | None) -> str | None:
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
     return value and value.replace(tzinfo=None).isoformat() + "Z"
@@ -48,7 +48,7 @@ def profile() -> Response:
     row = connection.execute(SELECT, [int(claims["sub"])]).fetchone()
     user = dict(zip(FIELDS, row, strict=True))
     for name in ("date_joined", "last_login"):
-        user[name] = utc(user[name])
+        user[name] = format_utc(user[name])
     for name in ("is_active", "is_staff", "is_superuser"):
         user[name] = bool(user[name])
     if not user["is_active"]:
@@ -56,5 +56,5 @@ def profile() -> Response:
     return Response(json.dumps(user), mimetype="application/json")
 
 
-def token(user_id: int, seconds: int) -> str:
+def create_token(user_id: int, seconds: int) -> str:
     return jwt.encode({"sub": str(user_id), "exp": int(time.time()) + seconds}, SECRET)

@@ -1,4 +1,4 @@
-"""Another contender (WIDE), whose model gets more columns and eagerly loaded relationships."""
+"""The contender that WIDE names, with more columns and eager relationships in its model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import mapped_column, relationship
 
 _contender: Any = import_module(f"contenders.{os.environ['WIDE']}")
 METHOD, PATH = _contender.METHOD, _contender.PATH
-app, token = _contender.app, _contender.token
+app, create_token = _contender.app, _contender.create_token
 
 for n in range(int(os.environ["COLUMNS"])):
     setattr(_contender.User, f"column_{n}", mapped_column(String(50)))

@@ -1,4 +1,4 @@
-"""A whole app around the profile blueprint: users, sign-in, media, and a page to try it on.
+"""A complete app around the profile blueprint: users, sign-in, media, and a page to try it.
 
 Run ``python examples/demo/app.py``; every demo user has the password ``demo-password``.
 """
@@ -44,14 +44,14 @@ from flask_profile import ProfileBlueprint, ProfileMixin, openapi_spec
 HERE = Path(__file__).resolve().parent
 HOST = "127.0.0.1"
 PASSWORD = "demo-password"
-# Checked where an email is unknown, so that the time of an answer does not tell.
+# Checked if an email is unknown, so that the response time does not reveal which emails exist.
 DUMMY_HASH = generate_password_hash("nobody")
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-mimetypes.add_type("image/webp", ".webp")  # Which Python knows from 3.13 on.
-mimetypes.add_type("text/javascript", ".js")  # Which the registry of Windows may deny.
+mimetypes.add_type("image/webp", ".webp")  # Python knows it since 3.13 only.
+mimetypes.add_type("text/javascript", ".js")  # The registry of Windows may override it.
 
 db = SQLAlchemy()
 demo = Blueprint(
@@ -65,14 +65,14 @@ demo = Blueprint(
 
 
 class User(ProfileMixin, db.Model):  # type: ignore[name-defined, misc]
-    """A user: the columns of a profile, and one that no profile shows."""
+    """A user, with the columns of a profile and a password hash that no profile contains."""
 
     password_hash: Mapped[str]
 
 
 def create_app(instance_path: str | None = None) -> Flask:
-    """Make the app, and at its first start the database and the JWT secret."""
-    # Where Flask would look too, but for a script: then it takes the working directory.
+    """Create the app. The first start also creates the database and the JWT secret."""
+    # Flask's default, except that for a script Flask would use the working directory.
     instance_path = instance_path or str(HERE / "instance")
     app = Flask(__name__, instance_path=instance_path, static_folder=None)
     Path(app.instance_path).mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ def create_app(instance_path: str | None = None) -> Flask:
     app.config["PROFILE_MEDIA_STORAGE"] = "media"  # In the instance folder too.
     app.config.from_prefixed_env()  # FLASK_JWT_SECRET_KEY, FLASK_PROFILE_URL_PREFIX, …
     if "JWT_SECRET_KEY" not in app.config:
-        app.config["JWT_SECRET_KEY"] = kept_secret(Path(app.instance_path, "jwt_secret"))
+        app.config["JWT_SECRET_KEY"] = load_secret(Path(app.instance_path, "jwt_secret"))
 
     db.init_app(app)
     JWTManager(app)
@@ -94,21 +94,21 @@ def create_app(instance_path: str | None = None) -> Flask:
     with app.app_context():
         db.create_all()
         if db.session.scalar(select(User).limit(1)) is None:
-            db.session.add_all(demo_users())
+            db.session.add_all(create_demo_users())
             db.session.commit()
     return app
 
 
-def kept_secret(path: Path) -> str:
-    """Return the secret of the file, which is made where there is none."""
-    path.touch(mode=0o600)  # While it is empty, so that nobody else ever reads a secret.
+def load_secret(path: Path) -> str:
+    """Return the secret in the file; create the file if it does not exist."""
+    path.touch(mode=0o600)  # Restrict access before the file contains the secret.
     if not path.read_text():
         path.write_text(secrets.token_hex(32))
     return path.read_text()
 
 
-def demo_users() -> list[User]:
-    """Return what the database starts with."""
+def create_demo_users() -> list[User]:
+    """Return the users of a new database."""
     john = User(id=1, username="john_doe", first_name="John", last_name="Doe")
     john.email, john.number_phone = "john@example.com", "1234567890"
     john.avatar = "avatars/profile.jpg"  # Sent as /media/avatars/profile.jpg.
@@ -131,8 +131,8 @@ def demo_users() -> list[User]:
 
 
 @demo.after_request
-def protect(response: Response) -> Response:
-    """Let a browser run and load nothing but what is ours."""
+def add_security_headers(response: Response) -> Response:
+    """Allow browsers to load and run only files of this app."""
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -141,68 +141,68 @@ def protect(response: Response) -> Response:
 
 @demo.get("/")
 def page() -> str:
-    """Show the page, with a button for each of the first users."""
+    """Show the page, with a sign-in button for each of the first ten users."""
     users = db.session.scalars(select(User).order_by(User.id).limit(10)).all()
     return render_template("page.html", users=users, password=PASSWORD)
 
 
 @demo.get("/favicon.ico")
 def favicon() -> Response:
-    """Send the icon, which browsers ask for beside what is no page, such as JSON."""
+    """Send the icon that browsers request for responses other than pages, such as JSON."""
     return demo.send_static_file("icon.svg")
 
 
 @demo.get("/api/demo-tokens/")
 def tokens() -> ResponseReturnValue:
-    """Answer the tokens that the page cannot make, each of which is refused.
+    """Return tokens that the page cannot create itself. The profile view refuses all of them.
 
-    For the demo only: an app of yours must not have the like of it.
+    This is for the demo only: your own app must not have such a view.
     """
-    made = {
+    refused = {
         "expired": create_access_token("42", expires_delta=timedelta(days=-1)),
         "inactive": create_access_token("2"),
         "deleted": create_access_token("404"),
     }
-    return made, {"Cache-Control": "no-store"}
+    return refused, {"Cache-Control": "no-store"}
 
 
 @demo.get("/openapi.json")
 def openapi() -> Response:
-    """Answer the OpenAPI document, which was made when the app was."""
+    """Return the OpenAPI document, which `create_app` has generated."""
     return Response(current_app.extensions["openapi"], mimetype="application/json")
 
 
 @demo.get("/docs/")
 def docs() -> str:
-    """Show the OpenAPI document."""
-    viewer()  # Or say what is missing, before a browser misses it.
+    """Show the OpenAPI document in Swagger UI."""
+    find_viewer()  # Raises an error here if the package of the viewer is not installed.
     return render_template("docs.html")
 
 
 @demo.get("/docs/assets/<path:name>")
 def docs_asset(name: str) -> Response:
     """Send a file of the viewer."""
-    return send_from_directory(viewer(), name)
+    return send_from_directory(find_viewer(), name)
 
 
-def viewer() -> str:
-    """Return the folder of Swagger UI, which flask-swagger-ui bundles."""
+def find_viewer() -> str:
+    """Return the folder of Swagger UI in the package flask-swagger-ui."""
     return str(files("flask_swagger_ui") / "dist")
 
 
 @demo.errorhandler(ModuleNotFoundError)
-def no_viewer(_error: ModuleNotFoundError) -> ResponseReturnValue:
-    """Answer without the extra ``demo``; all else works."""
+def report_missing_viewer(_error: ModuleNotFoundError) -> ResponseReturnValue:
+    """Say which package is missing without the extra ``demo``; the rest of the demo works."""
     missing = 'The viewer needs one more package: pip install ".[demo]"\n'
     return missing, 501, {"Content-Type": "text/plain; charset=utf-8"}
 
 
 @demo.post("/api/sign-in/")
 def sign_in() -> ResponseReturnValue:
-    """Answer the tokens of the user whose email and password were sent."""
+    """Return tokens for the user with the email and password in the request."""
     match request.get_json(silent=True):
         case {"email": str(email), "password": str(password)}:
-            user = authenticated(email, password)
+            user = authenticate(email, password)
         case _:
             return {"detail": "Send a JSON object with the strings email and password."}, 400
     if user is None:
@@ -211,26 +211,26 @@ def sign_in() -> ResponseReturnValue:
     return {"access": create_access_token(identity), "refresh": create_refresh_token(identity)}
 
 
-def authenticated(email: str, password: str) -> User | None:
+def authenticate(email: str, password: str) -> User | None:
     """Return the active user with this email and password."""
     try:
         user = db.session.scalar(select(User).filter_by(email=email))
-        right = check_password_hash(user.password_hash if user else DUMMY_HASH, password)
-    except UnicodeEncodeError:  # JSON can spell half a character, as "\ud800"; no user has it.
+        is_right = check_password_hash(user.password_hash if user else DUMMY_HASH, password)
+    except UnicodeEncodeError:  # JSON may contain a lone surrogate such as "\ud800".
         return None
-    return user if user and right and user.is_active else None
+    return user if user and is_right and user.is_active else None
 
 
 @demo.post("/api/token/refresh/")
 @jwt_required(refresh=True)  # type: ignore[untyped-decorator]
 def refresh() -> ResponseReturnValue:
-    """Answer a new access token for a refresh token."""
+    """Return a new access token for a refresh token."""
     return {"access": create_access_token(get_jwt_identity())}
 
 
 @demo.get("/media/<path:name>")
 def media(name: str) -> Response:
-    """Send a picture, uploaded or bundled; in production that is the web server's job."""
+    """Send an uploaded or bundled image; in production, the web server does this."""
     uploads = Path(current_app.instance_path, current_app.config["PROFILE_MEDIA_STORAGE"])
     try:
         return send_from_directory(uploads, name)
@@ -239,7 +239,7 @@ def media(name: str) -> Response:
 
 
 def print_curl_lines(app: Flask, port: int) -> None:
-    """Print commands that can be pasted into a shell as they are."""
+    """Print commands to paste into a shell."""
     with app.test_request_context(base_url=f"http://{HOST}:{port}"):
         page = url_for("demo.page", _external=True)
         profile = url_for("profile.profile", _external=True)
@@ -252,7 +252,7 @@ def print_curl_lines(app: Flask, port: int) -> None:
     as_json = "-H 'Content-Type: application/json'"
     post = f"{curl} POST {as_json} {profile}"
     edit = f"{curl} PATCH {as_json} {profile} {john}"
-    picture = shlex.quote(f'avatar=@"{HERE}/media/avatars/profile.jpg"')
+    image = shlex.quote(f'avatar=@"{HERE}/media/avatars/profile.jpg"')
     credentials = {"email": "alice@example.com", "password": PASSWORD}
     lines = {
         "alice_wonder, 200": f"{post} {alice}",
@@ -265,16 +265,16 @@ def print_curl_lines(app: Flask, port: int) -> None:
         "john_doe by GET, 200": f"{curl} GET {profile} {john}",
         "another first name, 200": f"""{edit} -d '{{"first_name": "Johnny"}}'""",
         "a read-only field, 400": f"""{edit} -d '{{"is_staff": true}}'""",
-        "a new avatar, 200": f"{curl} PUT {profile}avatar/ {john} -F {picture}",
+        "a new avatar, 200": f"{curl} PUT {profile}avatar/ {john} -F {image}",
         "no avatar, 204": f"{curl} DELETE {profile}avatar/ {john}",
     }
     print(f"Open {page} in a browser, or try it from another terminal:\n")
     for title, line in lines.items():
-        print(f"# {title}\n{line}\n", flush=True)  # At once, where the output is a pipe too.
+        print(f"# {title}\n{line}\n", flush=True)  # Printed at once, even to a pipe.
 
 
-def usable_port(port: int) -> int:
-    """Return the port, or a free one for 0; end the program if another one has taken it."""
+def check_port(port: int) -> int:
+    """Return the port, or a free one for 0; exit if another program uses the port."""
     try:
         with socket.create_server((HOST, port)) as probe:
             return int(probe.getsockname()[1])
@@ -285,7 +285,7 @@ def usable_port(port: int) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=os.environ.get("PORT", "5000"))
-    port = usable_port(parser.parse_args().port)
+    port = check_port(parser.parse_args().port)
     app = create_app()
     print_curl_lines(app, port)
     app.run(HOST, port, use_reloader=False)

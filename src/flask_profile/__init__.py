@@ -1,4 +1,4 @@
-"""A Flask blueprint that answers the authenticated user's profile as JSON."""
+"""A Flask blueprint that returns the profile of the authenticated user as JSON."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from .blueprint import ProfileBlueprint
+from .errors import ConfigurationError
 from .models import ProfileMixin
 from .schemas import ProfileSchema
-from .settings import ConfigurationError
 
 if TYPE_CHECKING:
     from .openapi import openapi_spec
@@ -23,7 +23,7 @@ __all__ = [
     "profile_updated",
 ]
 
-# The names of the parts that are opt-in: imported where they are used.
+# The public names of the opt-in parts, which are imported when they are used.
 _OPT_IN = {"openapi_spec": "openapi", "profile_updated": "signals"}
 
 

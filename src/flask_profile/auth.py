@@ -13,21 +13,32 @@ from jwt import DecodeError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request
 
-from .settings import ConfigurationError
+from .errors import ConfigurationError
 
 # What code raises for input that it did not expect.
-_PARSING = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+_PARSING_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 def token_headers(config: Mapping[str, Any]) -> list[str]:
-    """Return the names of the request headers that a token is read from."""
+    """Return the names of the request headers that tokens are read from."""
     locations = config.get("JWT_TOKEN_LOCATION", ())
     names = {"headers": config.get("JWT_HEADER_NAME", ""), "cookies": "Cookie"}
     return [name for location, name in names.items() if location in locations]
 
 
 def has_user_loader() -> bool:
-    """Tell whether the app's JWTManager, which it has to have, has a user_lookup_loader."""
+    """Tell whether the app's JWTManager has a ``user_lookup_loader``.
+
+    Raises:
+        ConfigurationError: Where the app has no JWTManager.
+    """
     if "flask-jwt-extended" not in current_app.extensions:
         message = (
             "This app has no JWTManager to verify access tokens with. Where the app is made, "
@@ -37,37 +48,52 @@ def has_user_loader() -> bool:
     return internal_utils.has_user_lookup()
 
 
-def verified_identity() -> object:
-    """Verify the request's access token and return the identity that it names.
+def verify_identity() -> object:
+    """Verify the request's access token and return its identity.
 
-    Whatever a client sends is refused with an exception of Flask-JWT-Extended or PyJWT, which let
-    a few others through (for a header of commas, a JSON body that is a list, …).
+    Raises:
+        JWTExtendedException, PyJWTError: For any token that is missing or not valid.
+        Exception: Whatever else a callback of the host raises.
     """
     try:
         verified = verify_jwt_in_request()
     except NoAuthorizationError as error:
-        if _names_scheme():
+        if _header_has_scheme():
             raise InvalidHeaderError(str(error)) from error
         raise
     except Exception as error:
-        frames = [frame for frame, _ in walk_tb(error.__traceback__)]
-        modules = {frame.f_globals["__name__"] for frame in frames}
-        reading = Request.__module__ in modules  # A server raises what it likes for a broken body.
-        if not (reading or isinstance(error, (*_PARSING, HTTPException))):
+        refusal = _refusal_by_traceback(error)
+        if refusal is None:
             raise
-        if internal_utils.__name__ in modules:
-            raise  # From a callback of the host, which is only asked of a verified token.
-        if any(frame.f_code is decode_token.__code__ for frame in frames):
-            raise DecodeError("The token is malformed") from error
-        raise NoAuthorizationError("No token can be read") from error
+        raise refusal from error
     claims = cast("tuple[object, dict[str, object]]", verified)[1]
     return claims[current_app.config["JWT_IDENTITY_CLAIM"]]
 
 
-def _names_scheme() -> bool:
-    """Tell whether the header says ``Bearer``, so that its tokens are too many."""
+def _header_has_scheme() -> bool:
+    """Tell whether the header begins with ``Bearer``, so that only what follows is wrong."""
     config = current_app.config
     if "headers" not in config["JWT_TOKEN_LOCATION"]:
         return False
     header: str = request.headers.get(config["JWT_HEADER_NAME"], "")
     return header.split()[:1] == [config["JWT_HEADER_TYPE"]]
+
+
+def _refusal_by_traceback(error: Exception) -> Exception | None:
+    """Return the refusal that an unexpected exception means, or None for a failure of the host.
+
+    Flask-JWT-Extended and PyJWT let a few exceptions through that only the client is to blame for,
+    such as a ValueError for a header of commas. A callback of the host may raise the same classes,
+    and the modules in the traceback tell who raised it. Without this, a client could cause 500s.
+    """
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    modules = {frame.f_globals["__name__"] for frame in frames}
+    # For a body that breaks off, each WSGI server raises exceptions of its own.
+    is_of_body = Request.__module__ in modules
+    if not (is_of_body or isinstance(error, (*_PARSING_ERRORS, HTTPException))):
+        return None
+    if internal_utils.__name__ in modules:
+        return None  # It calls the host's callbacks, and only for a verified token.
+    if any(frame.f_code is decode_token.__code__ for frame in frames):
+        return DecodeError("The token is malformed")
+    return NoAuthorizationError("No token can be read")

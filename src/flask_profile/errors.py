@@ -1,91 +1,94 @@
-"""Every answer that is not a profile: from an exception to a status and a body."""
+"""Every exception of the package, and every response that is not a profile, in one table."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import jwt
-from flask import request
 from flask_jwt_extended import exceptions as extended
 from werkzeug.exceptions import MethodNotAllowed
 
-from .queries import UserNotFoundError
 
-if TYPE_CHECKING:
-    from werkzeug.wrappers import Response
+class ConfigurationError(Exception):
+    """The host app is set up in a way that cannot work.
+
+    Raised by ``register_blueprint`` for a wrong ``PROFILE_*`` value, and at the first request for
+    what can only be known then (no ``JWTManager``, no user model, …). The message names what is
+    wrong and the line of code or config that fixes it.
+    """
+
+
+class UserNotFoundError(Exception):
+    """No user of the database has the identity."""
 
 
 class UserInactiveError(Exception):
-    """The token's user may not be served."""
-
-
-# What PATCH reads: JSON, and a merge patch under its own name (RFC 7396 section 4).
-PATCH_TYPES = ("application/json", "application/merge-patch+json")
+    """The user of the identity is not active."""
 
 
 class RefusalError(Exception):
-    """A request that is refused for what it says, not for whose it is."""
+    """The request of a user who may be served is refused for what it contains."""
 
 
-class UnreadableError(RefusalError):
-    """The body is no JSON object (RFC 8259) that has one meaning."""
+class MalformedBodyError(RefusalError):
+    """The body is not a JSON object (RFC 8259), or has a name twice."""
 
 
-class InvalidError(RefusalError):
-    """The schema, or what the columns can hold, refuses values; ``messages`` says why of each."""
+class InvalidFieldsError(RefusalError):
+    """The schema, or what the columns can hold, refuses values.
+
+    Args:
+        messages: The messages of each field that is refused, by the field's name.
+    """
 
     def __init__(self, messages: Mapping[str, object]) -> None:
         self.messages = messages
 
 
-class UnacceptableError(RefusalError):
-    """The database refuses the values, for a reason that only it knows."""
+class ConstraintError(RefusalError):
+    """The database refuses the values, by a rule that only the database knows."""
 
 
-class ChangedError(RefusalError):
-    """The profile is no longer the one of ``If-Match`` (RFC 9110 section 13.1.1)."""
+class PreconditionFailedError(RefusalError):
+    """The profile does not match ``If-Match`` any more (RFC 9110 section 13.1.1)."""
 
 
-def require_match(response: Response) -> None:
-    """Raise ChangedError where the request's ``If-Match`` does not name the response's ETag."""
-    tags = request.if_match
-    if "If-Match" in request.headers and not (
-        tags.star_tag or tags.is_strong(response.get_etag()[0] or "")
-    ):
-        raise ChangedError
+class BodyTooLargeError(RefusalError):
+    """The body is larger than its limit."""
 
 
-class TooLargeError(RefusalError):
-    """The body is longer than is admitted."""
+class UnsupportedMediaTypeError(RefusalError):
+    """The body has a media type that is not accepted."""
 
 
-class MediaTypeError(RefusalError):
-    """The body is of a type that is not admitted."""
+class ImageFormatError(RefusalError):
+    """The file is not an image of an accepted format."""
 
 
-class FormatError(RefusalError):
-    """The file is no picture of a format that is admitted."""
-
-
-class PictureError(RefusalError):
-    """The picture is broken, or too large to be decoded."""
+class BrokenImageError(RefusalError):
+    """The image cannot be decoded, or would cost too much to decode."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A status and a body; for a token that was sent and refused, also the reason."""
+class ErrorResponse:
+    """The status and body of a response; where a token was refused, also the reason.
+
+    Args:
+        status: The HTTP status code.
+        body: The JSON object; its texts may contain ``{method}`` and ``{media_type}``.
+        reason: Why a token that was sent is refused, for ``WWW-Authenticate``.
+    """
 
     status: int
     body: dict[str, str]
     reason: str | None = None
 
     def render(self, *, method: str, media_type: str) -> str:
-        """Return the body as JSON, with what it says of the request filled in."""
+        """Return the body as JSON, completed by what the client sent."""
         values = {"method": method, "media_type": media_type}
-        return json.dumps({k: text.format(**values) for k, text in self.body.items()})
+        return json.dumps({name: text.format(**values) for name, text in self.body.items()})
 
     def challenge(self, realm: str) -> str:
         """Return the value of ``WWW-Authenticate`` (RFC 6750 section 3)."""
@@ -95,23 +98,20 @@ class Answer:
         return f'{challenge}, error="invalid_token", error_description="{self.reason}"'
 
 
-def _invalid_token(reason: str) -> Answer:
-    body = {
-        "detail": "Given token not valid for any token type",
-        "code": "token_not_valid",
-    }
-    return Answer(401, body, reason)
+def _invalid_token(reason: str) -> ErrorResponse:
+    body = {"detail": "Given token not valid for any token type", "code": "token_not_valid"}
+    return ErrorResponse(401, body, reason)
 
 
-_USER_NOT_FOUND = Answer(404, {"error": "The user cannot be found in the database."})
-FAILURE = Answer(500, {"error": "The profile could not be loaded."})
+_USER_NOT_FOUND = ErrorResponse(404, {"error": "The user cannot be found in the database."})
+FAILURE = ErrorResponse(500, {"error": "The profile could not be loaded."})
 
-# An exception is answered as the nearest of its classes that stands here.
-ANSWERS: dict[type[BaseException], Answer] = {
-    extended.NoAuthorizationError: Answer(
+# An exception gets the response of its nearest class in this table.
+ERROR_RESPONSES: dict[type[BaseException], ErrorResponse] = {
+    extended.NoAuthorizationError: ErrorResponse(
         401, {"detail": "Authentication credentials were not provided."}
     ),
-    extended.InvalidHeaderError: Answer(
+    extended.InvalidHeaderError: ErrorResponse(
         401,
         {
             "detail": "Authorization header must contain two space-delimited values",
@@ -132,26 +132,34 @@ ANSWERS: dict[type[BaseException], Answer] = {
     extended.JWTExtendedException: _invalid_token("The token is malformed or lacks a claim"),
     jwt.PyJWTError: _invalid_token("The token is malformed"),
     jwt.PyJWKClientConnectionError: FAILURE,
-    UserInactiveError: Answer(
+    UserInactiveError: ErrorResponse(
         401, {"detail": "User is inactive", "code": "user_inactive"}, "User is inactive"
     ),
     extended.UserLookupError: _USER_NOT_FOUND,
     UserNotFoundError: _USER_NOT_FOUND,
-    MethodNotAllowed: Answer(405, {"detail": 'Method "{method}" not allowed.'}),
-    UnreadableError: Answer(
+    MethodNotAllowed: ErrorResponse(405, {"detail": 'Method "{method}" not allowed.'}),
+    MalformedBodyError: ErrorResponse(
         400, {"detail": "The body must be a JSON object that has each of its names once."}
     ),
-    InvalidError: Answer(400, {}),  # Its body is its messages.
-    UnacceptableError: Answer(400, {"detail": "The database does not accept these values."}),
-    PictureError: Answer(400, {"detail": "The picture is broken or has too many pixels."}),
-    ChangedError: Answer(412, {"detail": "The profile has changed since it was read."}),
-    TooLargeError: Answer(413, {"detail": "The body of the request is too large."}),
-    FormatError: Answer(415, {"detail": "The avatar must be a PNG, JPEG, WebP or GIF picture."}),
-    MediaTypeError: Answer(415, {"detail": 'Unsupported media type "{media_type}" in request.'}),
+    InvalidFieldsError: ErrorResponse(400, {}),  # Its messages are the body.
+    ConstraintError: ErrorResponse(400, {"detail": "The database does not accept these values."}),
+    BrokenImageError: ErrorResponse(
+        400, {"detail": "The picture is broken or has too many pixels."}
+    ),
+    PreconditionFailedError: ErrorResponse(
+        412, {"detail": "The profile has changed since it was read."}
+    ),
+    BodyTooLargeError: ErrorResponse(413, {"detail": "The body of the request is too large."}),
+    ImageFormatError: ErrorResponse(
+        415, {"detail": "The avatar must be a PNG, JPEG, WebP or GIF picture."}
+    ),
+    UnsupportedMediaTypeError: ErrorResponse(
+        415, {"detail": 'Unsupported media type "{media_type}" in request.'}
+    ),
     Exception: FAILURE,
 }
 
 
-def answer_to(error: Exception) -> Answer:
-    """Return the answer of the table for an exception."""
-    return next(ANSWERS[cls] for cls in type(error).__mro__ if cls in ANSWERS)
+def response_to(error: Exception) -> ErrorResponse:
+    """Return the response of the table for an exception."""
+    return next(ERROR_RESPONSES[cls] for cls in type(error).__mro__ if cls in ERROR_RESPONSES)

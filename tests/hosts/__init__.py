@@ -1,1 +1,1 @@
-"""Real apps of a page each, every one as the author of such a host would write it."""
+"""Small but realistic host apps, each written as its author would write it."""

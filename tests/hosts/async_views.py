@@ -1,4 +1,4 @@
-"""An app with async views and hooks, which asks the database before every request."""
+"""An app with async views and hooks that queries the database before every request."""
 
 from __future__ import annotations
 

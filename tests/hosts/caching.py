@@ -1,4 +1,4 @@
-"""A news site that keeps views and, as a proxy would, whole answers in Flask-Caching."""
+"""A news site that caches views and, like a proxy, whole responses with Flask-Caching."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def create_app(config):
     editions = count(1)
 
     @app.before_request
-    def from_cache():
+    def load_from_cache():
         return cache.get(request.full_path)
 
     @app.after_request
-    def to_cache(response):
+    def save_to_cache(response):
         control = response.cache_control
         if response.status_code == 200 and not (control.no_store or control.private):
             cache.set(request.full_path, response)

@@ -1,4 +1,4 @@
-"""An API that answers every error of the app in a format of its own."""
+"""An API that returns every error of the app in its own format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A web app whose token is in a cookie, so that each change needs the CSRF token too."""
+"""A web app with its access token in a cookie, so that each change requires a CSRF token."""
 
 from __future__ import annotations
 

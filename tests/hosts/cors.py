@@ -1,4 +1,4 @@
-"""An API for two single-page apps on other origins, by Flask-CORS."""
+"""An API that two single-page apps on other origins may use, with Flask-CORS."""
 
 from __future__ import annotations
 

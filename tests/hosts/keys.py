@@ -1,4 +1,4 @@
-"""An identity provider: tokens signed with a private key, the public one told as a JWK Set."""
+"""An identity provider that signs tokens with a private key and publishes a JWK Set."""
 
 from __future__ import annotations
 
@@ -55,6 +55,6 @@ def create_app(config):
 
     @app.get("/oauth/authorize")
     def authorize():
-        abort(501, "Only the password grant is here.")
+        abort(501, "Only the password grant is supported.")
 
     return app

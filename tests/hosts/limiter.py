@@ -1,4 +1,4 @@
-"""An API with the rate limits of Flask-Limiter, a stricter one on the profile's blueprint."""
+"""An API with rate limits by Flask-Limiter, including one on the profile blueprint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages behind the sessions of Flask-Login, whose signed-in users get a token for the API."""
+"""A site with Flask-Login sessions, whose signed-in users can get a token for the API."""
 
 from __future__ import annotations
 

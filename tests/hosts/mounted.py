@@ -1,4 +1,4 @@
-"""A site and its API in one process: DispatcherMiddleware puts the API below /shop."""
+"""A site and its API in one process; DispatcherMiddleware serves the API below /shop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An API behind a proxy that ends TLS and strips a prefix, and says so in X-Forwarded-*."""
+"""An API behind a proxy that terminates TLS, strips a prefix and sets X-Forwarded-* headers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A to-do list on Flask-RESTful, which routes the errors of the whole app through its Api."""
+"""A to-do list with Flask-RESTful, which handles the errors of the whole app in its Api."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pet shop on Flask-smorest: schemas in and out, an OpenAPI document, its own error format."""
+"""A pet shop with flask-smorest: request and response schemas, OpenAPI, and its error format."""
 
 from __future__ import annotations
 

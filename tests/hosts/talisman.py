@@ -1,4 +1,4 @@
-"""A site of HTTPS alone, hardened by flask-talisman."""
+"""An HTTPS-only site with the security headers of flask-talisman."""
 
 from __future__ import annotations
 

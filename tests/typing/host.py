@@ -1,5 +1,5 @@
 # pyright: strict
-"""A host's own code, as both type checkers see it; .ci/run runs them on it."""
+"""The code of a host app, which .ci/run checks with mypy and pyright."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class User(ProfileMixin, db.Model):  # type: ignore[name-defined, misc]
 
 
 class Member(ProfileMixin, db.Model):  # type: ignore[name-defined, misc]
-    # A key of another type than the mixin's costs a comment, as any such override does.
+    # A primary key of another type than the mixin's needs a comment, like any such override.
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)  # type: ignore[assignment]
 
 
@@ -44,22 +44,22 @@ def create_app() -> Flask:
     db.init_app(app)
     JWTManager(app)
     app.register_blueprint(ProfileBlueprint())
-    mine = ProfileBlueprint("mine", user_model=User, schema=Profile)
-    app.register_blueprint(mine, url_prefix="/v2/me")
-    named = ProfileBlueprint("named", user_model="host:User", schema="host:Profile")
+    by_class = ProfileBlueprint("by_class", user_model=User, schema=Profile)
+    app.register_blueprint(by_class, url_prefix="/v2/me")
+    by_name = ProfileBlueprint("by_name", user_model="host:User", schema="host:Profile")
     try:
-        app.register_blueprint(named, url_prefix="/v3/me")
+        app.register_blueprint(by_name, url_prefix="/v3/me")
     except ConfigurationError as error:
         app.logger.error("%s", error)
-    profile_updated.connect(note, app)
+    profile_updated.connect(log_update, app)
     return app
 
 
-def note(app: Flask, identity: object, changes: dict[str, tuple[object, object]]) -> None:
+def log_update(app: Flask, identity: object, changes: dict[str, tuple[object, object]]) -> None:
     app.logger.info("%s: %s", identity, changes)
 
 
-def columns(user: User, member: Member) -> None:
+def check_columns(user: User, member: Member) -> None:
     assert_type(user.id, int)
     assert_type(user.username, str)
     assert_type(user.email, str)
@@ -79,11 +79,11 @@ def columns(user: User, member: Member) -> None:
     assert_type(User.username, InstrumentedAttribute[str])
 
 
-def rows() -> None:
+def check_rows() -> None:
     user = User(id=1, username="john_doe", email="john@example.com", nickname="Johnny")
     db.session.add(user)
     assert_type(db.session.scalar(select(User.id).where(User.id == 1)), int | None)
 
 
-def document(app: Flask) -> None:
+def check_openapi(app: Flask) -> None:
     assert_type(openapi_spec(app), dict[str, object])

@@ -1,4 +1,4 @@
-"""What `django-admin startproject` writes, and what the contenders' documentation adds."""
+"""The settings of `django-admin startproject`, with what the contenders' documentation adds."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ DATABASES = {
         "PORT": _url.port or "",
         "USER": _url.username or "",
         "PASSWORD": _url.password or "",
-        "CONN_MAX_AGE": None,  # Django's default is a new connection for each request.
+        "CONN_MAX_AGE": None,  # Keeps connections open; by default, each request opens one.
     }
 }
 USE_TZ = True

@@ -9,10 +9,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "contenders.django_site.settings
 app = get_wsgi_application()
 
 
-def token(user_id: int, seconds: int) -> str:
+def create_token(user_id: int, seconds: int) -> str:
     from django.contrib.auth import get_user_model
     from rest_framework_simplejwt.tokens import AccessToken
 
-    made = AccessToken.for_user(get_user_model()(pk=user_id))
-    made.set_exp(lifetime=timedelta(seconds=seconds))
-    return str(made)
+    token = AccessToken.for_user(get_user_model()(pk=user_id))
+    token.set_exp(lifetime=timedelta(seconds=seconds))
+    return str(token)

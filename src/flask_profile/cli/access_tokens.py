@@ -1,0 +1,53 @@
+"""An access token for a user, created as the app itself would create it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+from flask import current_app
+from flask_jwt_extended import create_access_token, decode_token
+
+if TYPE_CHECKING:
+    from .users import FoundUser
+
+
+def create_token(user: FoundUser) -> str:
+    """Return an access token for a user.
+
+    An app calls ``create_access_token`` with an identity or with a user, whichever its
+    ``user_identity_loader`` expects. Which one that is, only an attempt can tell.
+
+    Args:
+        user: The user.
+
+    Raises:
+        click.ClickException: Where the app creates no usable token from either.
+    """
+    # The user_identity_loader of the host may raise anything, here and below.
+    with suppress(Exception):
+        return _create_from_identity(user.identity)
+    try:
+        return _create_from_user(user.load())
+    except Exception as error:
+        message = f"This app makes no access token for {user.name!r}: {error}"
+        raise click.ClickException(message) from error
+
+
+def _create_from_identity(identity: str) -> str:
+    return _create(identity, lambda created: str(created) == identity)
+
+
+def _create_from_user(user: object) -> str:
+    return _create(user, lambda created: isinstance(created, (int, str)))
+
+
+def _create(subject: object, is_usable: Callable[[object], bool]) -> str:
+    """Return the token for an identity or user; raise where the identity in it is not usable."""
+    token: str = create_access_token(subject)
+    created = decode_token(token)[current_app.config["JWT_IDENTITY_CLAIM"]]
+    if not is_usable(created):
+        raise ValueError("its user_identity_loader takes neither an identity nor a user.")
+    return token

@@ -1,0 +1,56 @@
+"""What ``flask profile check`` finds wrong with an app, and with each of its profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ...auth import has_user_loader
+from ...errors import ConfigurationError
+from ..profiles import registered_profiles
+from .mode import check_mode
+from .problem import Problem
+from .schema import check_loaded_attributes, check_sent_names
+from .tables import check_index, check_tables
+from .tokens import check_tokens
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from ...resource import Endpoint
+
+__all__ = ["Problem", "find_problems"]
+
+
+def find_problems(app: Flask) -> Iterator[Problem]:
+    """Yield what is wrong with an app, in its context.
+
+    Args:
+        app: The app.
+    """
+    yield from check_tokens(app)
+    yield from check_mode(app)
+    for blueprint, profile in registered_profiles(app).items():
+        for problem in _check_profile(app, profile.endpoint):
+            yield replace(problem, blueprint=blueprint)
+
+
+def _check_profile(app: Flask, endpoint: Endpoint) -> Iterator[Problem]:
+    schema = endpoint.resource.schema
+    yield from check_sent_names(schema)
+    try:
+        query = endpoint.resource.query
+    except ConfigurationError as error:
+        if not _loads_users_itself(app):
+            yield Problem("configuration", str(error))
+        return
+    if "PATCH" in endpoint.methods:
+        yield from check_loaded_attributes(schema, query.mapper.class_)
+    yield from check_tables(app, query)
+    yield from check_index(query)
+
+
+def _loads_users_itself(app: Flask) -> bool:
+    """Tell whether an app has a ``user_lookup_loader``; one without a JWTManager has none."""
+    return "flask-jwt-extended" in app.extensions and has_user_loader()

@@ -1,0 +1,20 @@
+"""What a check reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong with an app, or with one of its profiles.
+
+    Args:
+        code: A short name of the problem, which does not change between releases.
+        message: What is wrong, and how to fix it.
+        blueprint: The name of the blueprint whose profile it is, if it is one profile's.
+    """
+
+    code: str
+    message: str
+    blueprint: str | None = None

@@ -1,0 +1,84 @@
+"""Checks of access tokens: the key that verifies them, and the cookies that carry them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import jwt
+from flask_jwt_extended.config import config as jwt_config
+from flask_jwt_extended.default_callbacks import default_decode_key_callback
+
+from ...auth import has_user_loader
+from ...errors import ConfigurationError
+from .problem import Problem
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+_GENERATE_KEY = (
+    "Generate a secret, and keep it out of the code:\n\n"
+    "    python -c 'import secrets; print(secrets.token_hex(64))'"
+)
+# RFC 7518 sections 3.2, 3.3 and 3.5. The keys of other algorithms have a fixed size.
+_MINIMUM_KEY_BITS = {"HS256": 256, "HS384": 384, "HS512": 512} | dict.fromkeys(
+    ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), 2048
+)
+
+
+def check_tokens(app: Flask) -> Iterator[Problem]:
+    """Yield what is wrong with the app's setup of Flask-JWT-Extended."""
+    try:
+        has_user_loader()
+    except ConfigurationError as error:
+        yield Problem("no_jwt_manager", str(error))
+        return
+    if "cookies" in jwt_config.token_location and not jwt_config.cookie_csrf_protect:
+        yield Problem(
+            "no_csrf",
+            "Tokens are read from cookies, without protection against cross-site request forgery "
+            "(CSRF): any website can change the profile of its visitors. Write:\n\n"
+            '    app.config["JWT_COOKIE_CSRF_PROTECT"] = True',
+        )
+    if not _has_decode_key_loader(app):
+        yield from _check_key()
+
+
+def _has_decode_key_loader(app: Flask) -> bool:
+    """Tell whether the app has a ``decode_key_loader``, by an undocumented attribute.
+
+    The key that it returns depends on the token, so it cannot be checked here. Without this, an
+    app that has such a loader, and therefore no secret, would be reported as ``no_secret``.
+    """
+    manager = app.extensions["flask-jwt-extended"]
+    return manager._decode_key_callback is not default_decode_key_callback
+
+
+def _check_key() -> Iterator[Problem]:
+    try:
+        key = jwt_config.decode_key
+    except RuntimeError as error:
+        yield Problem("no_secret", f"No token can be verified: {error}. {_GENERATE_KEY}")
+        return
+    for algorithm in jwt_config.decode_algorithms:
+        yield from _check_key_for(algorithm, key)
+
+
+def _check_key_for(algorithm: str, key: Any) -> Iterator[Problem]:
+    try:
+        prepared: Any = jwt.get_algorithm_by_name(algorithm).prepare_key(key)
+    except (NotImplementedError, TypeError, ValueError, jwt.PyJWTError) as error:
+        message = f"No {algorithm} token can be verified with the key of this app: {error}"
+        yield Problem("wrong_key", message)
+        return
+    minimum = _MINIMUM_KEY_BITS.get(algorithm)
+    if minimum is None:
+        return
+    is_secret = isinstance(prepared, bytes)
+    bits = len(prepared) * 8 if is_secret else prepared.key_size
+    if bits < minimum:
+        message = (
+            f"The key of this app has {bits} bits, {algorithm} asks for {minimum} (RFC 7518). "
+            "Whoever guesses the key can act as any user."
+        )
+        yield Problem("weak_secret", f"{message} {_GENERATE_KEY}" if is_secret else message)

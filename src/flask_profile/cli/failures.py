@@ -1,0 +1,45 @@
+"""What a command does about an error that it expects: a message, and exit status 1."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import click
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..errors import ConfigurationError
+
+
+def report_failures(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command print a message for an error and exit with status 1.
+
+    With ``--json``, the message is JSON on standard output.
+
+    Args:
+        command: The function of a command that has the option ``--json``.
+    """
+
+    @wraps(command)
+    def run(*, as_json: bool, **arguments: Any) -> None:
+        try:
+            command(as_json=as_json, **arguments)
+        except click.UsageError:
+            raise  # Click prints it with the usage, and exits with status 2.
+        except (click.ClickException, ConfigurationError, SQLAlchemyError) as error:
+            message = describe_failure(error)
+            if not as_json:
+                raise click.ClickException(message) from error
+            click.echo(json.dumps({"error": message}))
+            raise click.exceptions.Exit(1) from error
+
+    return run
+
+
+def describe_failure(error: Exception) -> str:
+    """Return the message of an error; of one of the database, just what its driver says."""
+    if isinstance(error, click.ClickException):
+        return error.message
+    return str(getattr(error, "orig", error))

@@ -1,0 +1,92 @@
+"""The user that a developer names: by identity, username or email."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+from flask import current_app
+from marshmallow.utils import get_value
+from sqlalchemy import or_, select
+
+from ..auth import has_user_loader
+from ..columns import is_storable
+from ..errors import ConfigurationError, UserNotFoundError
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from ..queries import ProfileQuery
+    from ..resource import Resource
+
+
+@dataclass(frozen=True)
+class FoundUser:
+    """A user that a token can be created for.
+
+    Args:
+        name: What the developer named the user by.
+        identity: The identity, as tokens carry it.
+        load: Returns the user as an instance of the model, or the identity if there is no model.
+    """
+
+    name: str
+    identity: str
+    load: Callable[[], object]
+
+
+def find_user(resource: Resource, name: str) -> FoundUser:
+    """Return the user with an identity, or else the only one with a username or email.
+
+    Args:
+        resource: The profile whose users are searched.
+        name: The identity, username or email.
+
+    Raises:
+        click.ClickException: Where no user is found, or several.
+        ConfigurationError: Where the app has neither users that can be queried nor a
+            ``user_lookup_loader``.
+    """
+    try:
+        query = resource.query
+    except ConfigurationError:
+        if not has_user_loader():
+            raise
+        return FoundUser(name, name, lambda: name)  # Only the app itself can look for its users.
+    key = _find_key(query, name)
+    return FoundUser(name, str(key), lambda: _load_entity(query, key))
+
+
+def _find_key(query: ProfileQuery, name: str) -> object:
+    """Return what a user has in the column that identifies users."""
+    with suppress(UserNotFoundError):
+        return get_value(query.load(name), query.key)
+    columns = [c for c in ("username", "email") if c in query.mapper.column_attrs]
+    keys = _find_keys_by_columns(query, columns, name)
+    if len(keys) == 1:
+        return keys[0]
+    owner = "Several users have" if keys else "No user has"
+    raise click.ClickException(f"{owner} {name!r} as {', '.join(['identity', *columns])}.")
+
+
+def _find_keys_by_columns(query: ProfileQuery, columns: list[str], text: str) -> Sequence[object]:
+    if not columns or not is_storable(text):
+        return []
+    model = query.mapper.class_
+    is_named = or_(*(getattr(model, column) == text for column in columns))
+    keys = select(getattr(model, query.key)).where(is_named)
+    return _session().scalars(keys).all()
+
+
+def _load_entity(query: ProfileQuery, key: object) -> object:
+    model = query.mapper.class_
+    users = select(model).where(getattr(model, query.key) == key)
+    return _session().scalars(users).unique().one()
+
+
+def _session() -> Session:
+    session: Session = current_app.extensions["sqlalchemy"].session()
+    return session

@@ -1,0 +1,93 @@
+"""What a column can hold, and the validators that keep a field within it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from marshmallow import ValidationError, fields, validate
+from sqlalchemy import BigInteger, Column, Integer, SmallInteger
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Dialect
+    from sqlalchemy.types import TypeEngine
+
+_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def is_storable(text: str) -> bool:
+    """Tell whether databases can hold a text: none holds NUL or lone surrogates."""
+    return not _NOT_STORABLE.search(text)
+
+
+def integer_limit(type_: TypeEngine[Any], dialect: Dialect) -> int:
+    """Return the lowest positive integer that a column is too small for.
+
+    SQLite stores all integers in the same size.
+    """
+    is_large = dialect.name == "sqlite" or isinstance(type_, BigInteger)
+    bits = 63 if is_large else 15 if isinstance(type_, SmallInteger) else 31
+    return 1 << (bits + bool(getattr(type_, "unsigned", False)))
+
+
+def limit_to_column(field: fields.Field[Any], column: object, dialect: Dialect) -> None:
+    """Make a field refuse what its column cannot hold.
+
+    Args:
+        field: The field, to which validators are added.
+        column: What the mapper has for the field: a column, an expression, or None.
+        dialect: The dialect of the database that is written.
+    """
+    limits: list[validate.Validator] = [Storable()]
+    type_ = getattr(column, "type", None)
+    length = getattr(type_, "length", None)
+    if length:
+        limits.append(TextLength(max=length))
+    if isinstance(type_, Integer):
+        limit = integer_limit(type_, dialect)
+        limits.append(IntegerRange(min=-limit, max=limit - 1, error="Number is out of range."))
+    if isinstance(column, Column):
+        field.allow_none = field.allow_none and bool(column.nullable)
+    field.validators = [*field.validators, *limits]
+
+
+class Storable(validate.Validator):
+    """Refuses text and numbers that no database can hold, inside lists and objects too."""
+
+    def __call__(self, value: Any) -> Any:
+        """Return the value, or raise ValidationError."""
+        for part in _parts(value):
+            if isinstance(part, str) and not is_storable(part):
+                raise ValidationError("Contains a character that cannot be stored.")
+            if isinstance(part, float) and not isfinite(part):
+                raise ValidationError("Number too large.")
+        return value
+
+
+class TextLength(validate.Length):
+    """The length of a text in characters; other values pass."""
+
+    def __call__(self, value: Any) -> Any:
+        """Return the value, or raise ValidationError."""
+        return super().__call__(value) if isinstance(value, str) else value
+
+
+class IntegerRange(validate.Range):
+    """The range of an integer; other values pass."""
+
+    def __call__(self, value: Any) -> Any:
+        """Return the value, or raise ValidationError."""
+        return super().__call__(value) if type(value) is int else value
+
+
+def _parts(value: object) -> Iterator[object]:
+    """Yield the values that a JSON value consists of, the names of its objects too."""
+    if isinstance(value, Mapping):
+        value = [*value.items()]
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _parts(part)
+    else:
+        yield value

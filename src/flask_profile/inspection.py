@@ -1,0 +1,127 @@
+"""What a schema reads of a user: attributes, and the host's functions that see the whole user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from inspect import getattr_static
+from typing import Any
+
+from marshmallow import Schema, fields, missing
+from marshmallow.utils import get_value
+
+from . import fields as profile_fields
+from .errors import ConfigurationError
+from .settings import Settings
+
+# Attribute names, each with the names that are read of its value: {"id": {}, "team": {"name": {}}}.
+AttributeTree = dict[str, "AttributeTree"]
+HostFunction = Callable[..., object]
+
+
+def inspect_schema(
+    schema: Schema, user: object, settings: Settings
+) -> tuple[AttributeTree, list[HostFunction]]:
+    """Return the attributes that a response reads, and the host's functions that see the user.
+
+    Args:
+        schema: The schema that dumps the user.
+        user: A user, or the model of users.
+        settings: The settings, which may need ``is_active``.
+
+    Raises:
+        ConfigurationError: Where the user lacks an attribute that the schema cannot do without.
+    """
+    tree: AttributeTree = {}
+    _collect_attributes(schema, tree)
+    transforms = _input_transforms(schema)
+    optional = {
+        path[0]
+        for path, field in _attribute_fields(schema)
+        if transforms or field.dump_default is not missing
+    }
+    if settings.require_active:
+        tree["is_active"] = {}
+        optional.discard("is_active")
+    for name in [name for name in tree if not has_attribute(user, name)]:
+        if name not in optional:
+            raise ConfigurationError(_lacks_attribute(user, name, schema))
+        del tree[name]
+    return tree, [*transforms, *_functions_of_user(schema)]
+
+
+def _lacks_attribute(user: object, name: str, schema: Schema) -> str:
+    owner = (user if isinstance(user, type) else type(user)).__name__
+    remedy = (
+        'app.config["PROFILE_REQUIRE_ACTIVE"] = False'
+        if name == "is_active"
+        else f'exclude = ("{name}",)  # in the Meta of {type(schema).__name__}'
+    )
+    return (
+        f"{owner} has no attribute {name!r}, which {type(schema).__name__} sends or "
+        "PROFILE_REQUIRE_ACTIVE decides by. Add the column to the model, or do without it:"
+        f"\n\n    {remedy}"
+    )
+
+
+def has_attribute(user: object, name: str) -> bool:
+    """Tell whether a user, or a model of users, has an attribute."""
+    if isinstance(user, type):
+        # With getattr(), a hybrid property of the class would run to build SQL.
+        return getattr_static(user, name, missing) is not missing
+    return get_value(user, name) is not missing
+
+
+def sends_as_declared(schema: Schema) -> bool:
+    """Tell whether a response is just what the fields make of a user."""
+    return not (_input_transforms(schema) or hooks(schema, "post_dump"))
+
+
+def hooks(schema: Schema, tag: str) -> list[HostFunction]:
+    """Return the methods of a schema that have a tag of marshmallow's, such as ``pre_dump``."""
+    return [getattr(schema, hook[0]) for hook in type(schema).resolve_hooks()[tag]]
+
+
+def _attribute_fields(schema: Schema) -> list[tuple[list[str], Any]]:
+    """Return the fields that read attributes, each with the path of its attribute."""
+    return [
+        ((field.attribute or name).split("."), field)
+        for name, field in schema.dump_fields.items()
+        if not isinstance(field, (fields.Method, fields.Function, fields.Constant))
+    ]
+
+
+def _collect_attributes(
+    schema: Schema, tree: AttributeTree, outer: frozenset[object] = frozenset()
+) -> None:
+    this = (type(schema), frozenset(schema.dump_fields))
+    if this in outer:
+        return  # It nests itself: deeper attributes are loaded when they are read.
+    for path, field in _attribute_fields(schema):
+        node = tree
+        for name in path:
+            node = node.setdefault(name, {})
+        while isinstance(field, fields.List):
+            field = field.inner
+        if isinstance(field, fields.Nested):
+            _collect_attributes(field.schema, node, outer | {this})
+
+
+def _input_transforms(schema: Schema) -> list[HostFunction]:
+    """Return the host's methods that may give the fields another object than the user."""
+    names = ("dump", "get_attribute")
+    overridden = [n for n in names if getattr(type(schema), n) is not getattr(Schema, n)]
+    return hooks(schema, "pre_dump") + [getattr(schema, name) for name in overridden]
+
+
+def _functions_of_user(schema: Schema) -> Iterator[HostFunction]:
+    """Yield the host's other functions that get the user as an argument, not one of its values."""
+    yield from hooks(schema, "post_dump")
+    for field in schema.dump_fields.values():
+        if isinstance(field, fields.Method):
+            yield getattr(schema, field.serialize_method_name or "dump")
+        elif isinstance(field, fields.Function):
+            yield field.serialize_func or schema.dump
+        for name in ("serialize", "get_value", "_serialize"):
+            method = getattr(field, name)
+            if method.__module__ not in {fields.__name__, profile_fields.__name__}:
+                yield method

@@ -1,0 +1,50 @@
+"""The read of a user whose row no other transaction can change until the commit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import false, update
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Mapper, Session
+
+    from .queries import ProfileQuery
+
+
+class LockingQuery:
+    """Reads and locks users where they are written, not on a replica.
+
+    Args:
+        query: The query that reads users without a lock.
+    """
+
+    def __init__(self, query: ProfileQuery) -> None:
+        self._query = query
+        self._select = query.select_entity.with_for_update(of=query.mapper.class_)
+        self._update_nothing = _update_of_no_row(query.mapper)
+
+    def load(self, session: Session, key: object) -> Any:
+        """Return the user of a key as an entity, as it is now; or raise UserNotFoundError."""
+        bind_arguments = {"bind": self.bind(session)}
+        if self._query.dialect.name == "sqlite":
+            # It has no FOR UPDATE, but one lock that the first write of a transaction takes.
+            session.execute(self._update_nothing, bind_arguments=bind_arguments)
+        result = session.execute(
+            self._select,
+            {"identity": key},
+            execution_options={"populate_existing": True},
+            bind_arguments=bind_arguments,
+        )
+        return self._query.require_same_key(result.unique().scalars().one_or_none(), str(key))
+
+    def bind(self, session: Session) -> Any:
+        """Return the engine or connection on which a session writes users."""
+        return session.get_bind(mapper=self._query.mapper, clause=self._update_nothing)
+
+
+def _update_of_no_row(mapper: Mapper[Any]) -> Any:
+    """Return an UPDATE that changes no row: its bind is that of any change of a user."""
+    table: Any = mapper.local_table
+    column = mapper.primary_key[0].name
+    return update(table).where(false()).values({column: table.c[column]})

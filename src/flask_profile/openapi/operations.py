@@ -1,0 +1,157 @@
+"""The operations of a profile: one table says what each method takes and returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import (
+    ERROR_RESPONSES,
+    BodyTooLargeError,
+    BrokenImageError,
+    ConstraintError,
+    ImageFormatError,
+    InvalidFieldsError,
+    MalformedBodyError,
+    PreconditionFailedError,
+    RefusalError,
+    UnsupportedMediaTypeError,
+    UserInactiveError,
+)
+from .request_bodies import describe_image_body, describe_patch_body, describe_post_body
+from .responses import (
+    NO_AVATAR,
+    NOT_MODIFIED,
+    PROFILE,
+    PROFILE_WITH_ETAG,
+    Success,
+    describe_errors,
+    describe_successes,
+)
+from .security import security_requirements
+
+if TYPE_CHECKING:
+    from ..resource import Endpoint
+    from ..settings import Settings
+    from .objects import JsonObject
+    from .schemas import ProfileSchemas
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """What one method takes and returns, beside what is the same for all methods.
+
+    Args:
+        summary: What it does.
+        conditions: The headers of conditional requests (RFC 9110 section 13) that it follows.
+        body: Describes the body of the request, where there may be one.
+        successes: The responses to a request that is not refused.
+        refusals: What it may refuse a request for.
+    """
+
+    summary: str
+    conditions: tuple[str, ...] = ()
+    body: Callable[[ProfileSchemas, Settings], JsonObject] | None = None
+    successes: tuple[Success, ...]
+    refusals: tuple[type[RefusalError], ...] = ()
+
+
+# By the name of the endpoint and the method.
+_OPERATIONS = {
+    ("profile", "POST"): Operation(
+        summary="Read the profile of the token's user",
+        body=describe_post_body,
+        successes=(PROFILE,),
+    ),
+    ("profile", "GET"): Operation(
+        summary="Read the profile of the token's user",
+        conditions=("If-None-Match", "If-Match"),
+        successes=(PROFILE_WITH_ETAG, NOT_MODIFIED),
+        refusals=(PreconditionFailedError,),
+    ),
+    ("profile", "HEAD"): Operation(
+        summary="Ask whether the profile of the token's user has changed",
+        conditions=("If-None-Match", "If-Match"),
+        successes=(PROFILE_WITH_ETAG, NOT_MODIFIED),
+        refusals=(PreconditionFailedError,),
+    ),
+    ("profile", "PATCH"): Operation(
+        summary="Change the profile of the token's user by a JSON merge patch (RFC 7396)",
+        conditions=("If-Match",),
+        body=describe_patch_body,
+        successes=(PROFILE_WITH_ETAG,),
+        refusals=(
+            MalformedBodyError,
+            InvalidFieldsError,
+            ConstraintError,
+            PreconditionFailedError,
+            BodyTooLargeError,
+            UnsupportedMediaTypeError,
+        ),
+    ),
+    ("avatar", "PUT"): Operation(
+        summary="Set the avatar of the token's user",
+        conditions=("If-Match",),
+        body=describe_image_body,
+        successes=(PROFILE_WITH_ETAG,),
+        refusals=(
+            BrokenImageError,
+            ConstraintError,
+            PreconditionFailedError,
+            BodyTooLargeError,
+            ImageFormatError,
+        ),
+    ),
+    ("avatar", "DELETE"): Operation(
+        summary="Remove the avatar of the token's user",
+        conditions=("If-Match",),
+        successes=(NO_AVATAR,),
+        refusals=(ConstraintError, PreconditionFailedError),
+    ),
+}
+
+
+def describe_operation(
+    endpoint: Endpoint, method: str, *, tag: str, schemas: ProfileSchemas
+) -> JsonObject:
+    """Return the description of a method, with all of its responses.
+
+    Args:
+        endpoint: The endpoint, one of whose methods it is.
+        method: The method, in capitals.
+        tag: The name of the blueprint, which the operations are grouped by.
+        schemas: The schemas of the profile.
+    """
+    operation = _OPERATIONS[endpoint.name, method]
+    body = operation.body(schemas, endpoint.resource.settings) if operation.body else {}
+    security = security_requirements(method, body)
+    errors = _possible_errors(operation, endpoint)
+    return {
+        "operationId": f"{tag.replace('.', '_')}_{method.lower()}",
+        "summary": operation.summary,
+        "tags": [tag],
+        "parameters": [
+            {"name": name, "in": "header", "schema": {"type": "string"}}
+            for name in operation.conditions
+        ],
+        **({"requestBody": body} if body else {}),
+        **({"security": security} if security else {}),
+        "responses": describe_successes(operation.successes, schemas)
+        | describe_errors(errors, schemas),
+    }
+
+
+def _possible_errors(operation: Operation, endpoint: Endpoint) -> list[type[BaseException]]:
+    """Return the errors that a request may cause, in the order of the table of responses."""
+    settings = endpoint.resource.settings
+    possible: set[type[BaseException]] = {*operation.refusals}
+    if settings.require_json and endpoint.name == "profile":
+        possible.add(UnsupportedMediaTypeError)
+    if settings.require_active:
+        possible.add(UserInactiveError)
+    return [
+        error
+        for error in ERROR_RESPONSES
+        if error in possible or not issubclass(error, (RefusalError, UserInactiveError))
+    ]

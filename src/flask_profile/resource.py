@@ -1,0 +1,124 @@
+"""One registered profile: what depends on its app is made once, at the first request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+from flask.json.provider import DefaultJSONProvider
+from flask_jwt_extended import get_current_user
+
+from .auth import has_user_loader
+from .errors import ConfigurationError
+from .fields import MediaUrl
+from .inspection import inspect_schema
+from .queries import ProfileQuery
+from .responses import Responder
+from .schemas import ProfileSchema
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from marshmallow import Schema
+    from werkzeug.routing import Rule
+
+    from .editing import Editor
+    from .settings import Settings
+
+
+class Resource:
+    """What the views of one registered profile share.
+
+    The properties raise ConfigurationError where the app cannot serve a profile.
+
+    Args:
+        app: The app that the profile is registered on.
+        settings: The settings of the profile.
+    """
+
+    def __init__(self, app: Flask, settings: Settings) -> None:
+        self.app = app
+        self.settings = settings
+        self.responder = Responder(app, settings)
+        self._inspected: set[type] = set()
+
+    @cached_property
+    def schema(self) -> Schema:
+        """The schema that dumps the users of this app."""
+        schema = (self.settings.schema or ProfileSchema)()
+        for field in schema.dump_fields.values():
+            if isinstance(field, MediaUrl):
+                field.media_url = self.settings.media_url
+        return schema
+
+    @cached_property
+    def query(self) -> ProfileQuery:
+        """The query that reads the users of this app."""
+        db = self.app.extensions.get("sqlalchemy")
+        if db is None:
+            message = (
+                "This app has no SQLAlchemy to read users from. Where the app is made, write:\n\n"
+                "    db.init_app(app)"
+            )
+            raise ConfigurationError(message)
+        return ProfileQuery(db, self.schema, self.settings)
+
+    @cached_property
+    def editor(self) -> Editor:
+        """What changes the users of this app."""
+        from .editing import Editor
+
+        return Editor(self.app, self.query, self.schema)
+
+    @cached_property
+    def load_user(self) -> Callable[[object], Any]:
+        """The function from an identity to its user: a query, or the host's own loader."""
+        return self._load_by_host if has_user_loader() else self.query.load
+
+    @cached_property
+    def dump(self) -> Callable[[Any], str]:
+        """The function from a user to the JSON of the profile, in the order of the fields."""
+        provider = self.app.json
+        encode: Callable[[Any], str] = provider.dumps
+        if isinstance(provider, DefaultJSONProvider):
+            encode = partial(provider.dumps, sort_keys=False)
+        return lambda user: encode(self.schema.dump(user))
+
+    def _load_by_host(self, _identity: object) -> Any:
+        user = get_current_user()
+        if type(user) not in self._inspected:
+            inspect_schema(self.schema, user, self.settings)
+            self._inspected.add(type(user))
+        return user
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One URL of a registered profile.
+
+    Args:
+        name: ``"profile"`` or ``"avatar"``.
+        methods: The methods that are enabled there, without OPTIONS.
+        resource: The registered profile.
+    """
+
+    name: str
+    methods: tuple[str, ...]
+    resource: Resource
+
+
+_ATTRIBUTE = "flask_profile_endpoint"
+
+
+def mark_view(view: Callable[..., Any], endpoint: Endpoint) -> None:
+    """Let a view function know its endpoint, as do the decorators that the host wraps it in."""
+    setattr(view, _ATTRIBUTE, endpoint)
+
+
+def registered_endpoints(app: Flask) -> Iterator[tuple[Rule, Endpoint]]:
+    """Yield the rules of all registered profiles of an app, each with its endpoint."""
+    for rule in app.url_map.iter_rules():
+        endpoint = getattr(app.view_functions.get(rule.endpoint), _ATTRIBUTE, None)
+        if endpoint is not None:
+            yield rule, endpoint

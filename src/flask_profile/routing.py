@@ -1,0 +1,50 @@
+"""Which methods a URL of ours takes, so that we make its 405 and the host's routes stay its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from werkzeug.routing import Rule
+
+# The method that Werkzeug's router looks up to learn which methods a URL takes.
+_LISTING_METHOD = "--"
+
+
+class UrlMethods(set[str]):
+    """The methods of a rule, which claims all others that no route of its URL takes.
+
+    With a plain set, the router would refuse a method before it knows the blueprint, and the 405
+    would be the host's. With all methods, a route of the host on the same URL would never match.
+
+    Args:
+        rule: The rule, whose enabled methods the set contains.
+    """
+
+    def __init__(self, rule: Rule) -> None:
+        super().__init__(rule.methods or ())
+        self._rule = rule
+
+    def __contains__(self, method: object) -> bool:
+        if method == _LISTING_METHOD:
+            return False
+        return super().__contains__(method) or method not in allowed_methods(self._rule)
+
+
+def claim_other_methods(rule: Rule) -> None:
+    """Let a rule match the methods that no route of its URL takes, too."""
+    rule.methods = UrlMethods(rule)
+
+
+def allowed_methods(rule: Rule) -> set[str]:
+    """Return the methods of all routes of a rule's URL, the host's own among them."""
+    return {
+        method
+        for other in rule.map.iter_rules()
+        if _pattern(other) == _pattern(rule)
+        for method in other.methods or ()
+    }
+
+
+def _pattern(rule: Rule) -> tuple[str | None, str | None, str]:
+    return rule.host, rule.subdomain, rule.rule

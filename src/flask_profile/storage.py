@@ -1,0 +1,74 @@
+"""Where the avatars of an app are stored: a directory, or a URL that obstore knows."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import sys
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, from_url
+
+from .errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from obstore.store import ObjectStore
+
+    from .settings import Settings
+
+_STORED_NAME = re.compile(r"avatars/[0-9a-f]{32}\.webp")
+
+
+class AvatarStorage:
+    """Stores avatars under names that nobody can guess, and removes them.
+
+    Args:
+        app: The app whose instance folder a relative directory belongs to.
+        settings: The settings of the profile.
+
+    Raises:
+        ConfigurationError: Where obstore refuses the URL.
+    """
+
+    def __init__(self, app: Flask, settings: Settings) -> None:
+        self._app = app
+        self._location = settings.media_storage or "media"
+        if "://" in self._location:
+            try:
+                _ = self._store
+            except (BaseError, ValueError) as error:
+                message = f"PROFILE_MEDIA_STORAGE is {self._location!r}, which is refused: {error}"
+                raise ConfigurationError(message) from error
+
+    def put(self, avatar: bytes) -> str:
+        """Store an avatar under a new name, and return the name."""
+        name = f"avatars/{secrets.token_hex(16)}.webp"
+        self._store.put(name, avatar)
+        return name
+
+    def remove(self, name: object) -> None:
+        """Remove a file that this class has stored; log a failure, which is worth no more."""
+        if isinstance(name, str) and _STORED_NAME.fullmatch(name):
+            try:
+                self._store.delete(name)
+            except Exception:
+                self._app.log_exception(sys.exc_info())
+
+    @cached_property
+    def _store(self) -> ObjectStore:
+        if "://" not in self._location:
+            return LocalStore(Path(self._app.instance_path, self._location), mkdir=True)
+        if self._location.startswith("memory:"):
+            return from_url(self._location)
+        if self._location.startswith("file:"):
+            return from_url(self._location, mkdir=True)
+        # With obstore's defaults, a client would wait for three minutes.
+        retries: Any = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
+        # The endpoint that the host configures decides whether TLS is used.
+        options: Any = {"timeout": "10s", "connect_timeout": "5s", "allow_http": True}
+        return from_url(self._location, client_options=options, retry_config=retries)

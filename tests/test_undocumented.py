@@ -1,0 +1,246 @@
+"""The undocumented names of dependencies that the package uses, and what each is for.
+
+An upgrade that changes one of them fails here first. A name that is missing from this module fails
+``test_every_private_name_is_listed_here``.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from traceback import walk_tb
+
+import flask_jwt_extended
+import pytest
+import sqlalchemy
+from flask import Flask, current_app
+from flask.blueprints import BlueprintSetupState
+from flask_jwt_extended import JWTManager, create_access_token, internal_utils
+from flask_jwt_extended.config import config as jwt_config
+from flask_jwt_extended.default_callbacks import default_decode_key_callback
+from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session
+from jwt import DecodeError
+from marshmallow import Schema, fields, pre_dump
+from sqlalchemy import Integer, create_engine, event, orm
+from sqlalchemy.types import TypeDecorator
+from werkzeug.exceptions import MethodNotAllowed
+from werkzeug.routing import Map, Rule
+from werkzeug.test import EnvironBuilder
+from werkzeug.wrappers import Request
+
+import flask_profile
+from conftest import SECRET
+
+PACKAGE = Path(flask_profile.__file__).parent
+
+
+def frames_of(error):
+    return [frame for frame, _ in walk_tb(error.__traceback__)]
+
+
+def modules_of(error):
+    return {frame.f_globals["__name__"] for frame in frames_of(error)}
+
+
+@pytest.fixture
+def app():
+    app = Flask("host")
+    app.config.update(SQLALCHEMY_DATABASE_URI="sqlite://", JWT_SECRET_KEY=SECRET)
+    SQLAlchemy(app)
+    JWTManager(app)
+    with app.app_context():
+        yield app
+
+
+class TestWerkzeug:
+    """routing.py replaces ``rule.methods``; auth.py recognizes the frames of ``Request``."""
+
+    class AllMethods(set):
+        def __contains__(self, method):
+            return method != "--"
+
+    def match(self, method):
+        rule = Rule("/", endpoint="all", methods=["GET"])
+        adapter = Map([rule]).bind("localhost")
+        rule.methods = self.AllMethods(rule.methods)
+        return adapter.match("/", method)
+
+    def test_the_router_asks_the_methods_of_a_rule_whether_they_contain_a_method(self):
+        assert self.match("BREW") == ("all", {})
+
+    def test_the_router_lists_methods_by_looking_for_two_hyphens(self):
+        with pytest.raises(MethodNotAllowed) as refused:
+            self.match("--")
+        assert sorted(refused.value.valid_methods) == ["GET", "HEAD"]
+
+    def test_a_rule_knows_its_map_host_and_subdomain(self):
+        rule = Rule("/", endpoint="all")
+        routes = Map([rule])
+        assert (rule.map, rule.rule, rule.host, rule.subdomain) == (routes, "/", None, "")
+
+    def test_a_body_is_read_in_the_module_of_the_request_class(self):
+        class Broken:
+            def read(self, _size=-1):
+                raise ZeroDivisionError
+
+            readinto = readline = read
+
+        environ = EnvironBuilder(method="POST").get_environ()
+        request = Request(environ | {"wsgi.input": Broken(), "CONTENT_LENGTH": "9"})
+        with pytest.raises(ZeroDivisionError) as failure:
+            request.get_data()
+        assert Request.__module__ in modules_of(failure.value)
+
+
+class TestFlask:
+    """blueprint.py sets the prefix of a blueprint when it is registered."""
+
+    def test_a_blueprint_takes_its_prefix_from_the_setup_state(self):
+        app = Flask("host")
+        blueprint = flask_profile.ProfileBlueprint()
+        state = BlueprintSetupState(blueprint, app, {"cli_group": "users"}, first_registration=True)
+        assert (state.name_prefix, state.name) == ("", "profile")
+        assert state.options["cli_group"] == "users"
+        state.url_prefix = "/somewhere"
+        state.add_url_rule("/", "view", lambda: "")
+        assert [rule.rule for rule in app.url_map.iter_rules("profile.view")] == ["/somewhere/"]
+
+
+class TestFlaskJwtExtended:
+    """auth.py finds the manager, and tells failures of its callbacks by their frames."""
+
+    def test_an_app_keeps_its_manager_in_its_extensions(self, app):
+        assert isinstance(app.extensions["flask-jwt-extended"], JWTManager)
+
+    def test_it_tells_whether_there_is_a_user_lookup_loader(self, app):
+        assert internal_utils.has_user_lookup() is False
+        app.extensions["flask-jwt-extended"].user_lookup_loader(lambda _header, _claims: None)
+        assert internal_utils.has_user_lookup() is True
+
+    @pytest.mark.parametrize("callback", ["token_in_blocklist_loader", "user_lookup_loader"])
+    def test_callbacks_are_called_in_internal_utils(self, callback, app):
+        def fail(_header, _claims):
+            raise ZeroDivisionError
+
+        getattr(app.extensions["flask-jwt-extended"], callback)(fail)
+        headers = {"Authorization": f"Bearer {create_access_token('1')}"}
+        with (
+            app.test_request_context(headers=headers),
+            pytest.raises(ZeroDivisionError) as failure,
+        ):
+            flask_jwt_extended.verify_jwt_in_request()
+        assert internal_utils.__name__ in modules_of(failure.value)
+
+    def test_a_token_is_decoded_in_decode_token(self, app):
+        headers = {"Authorization": "Bearer a.b.c"}
+        with app.test_request_context(headers=headers), pytest.raises(DecodeError) as failure:
+            flask_jwt_extended.verify_jwt_in_request()
+        codes = {frame.f_code for frame in frames_of(failure.value)}
+        assert flask_jwt_extended.decode_token.__code__ in codes
+
+    def test_the_key_comes_from_a_callback_that_is_the_default_one(self, app):
+        """cli/checks: only the default callback returns a key that can be checked."""
+        manager = app.extensions["flask-jwt-extended"]
+        assert manager._decode_key_callback is default_decode_key_callback
+        manager.decode_key_loader(lambda _header, _claims: SECRET)
+        assert manager._decode_key_callback is not default_decode_key_callback
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("access_cookie_name", "access_csrf_header_name", "cookie_csrf_protect"),
+            *("csrf_request_methods", "decode_algorithms", "decode_key", "header_name"),
+            *("header_type", "json_key", "query_string_name", "query_string_value_prefix"),
+            "token_location",
+        ],
+    )
+    def test_its_config_object_has_the_settings_of_the_app(self, name, app):
+        """cli/ and openapi/ read where tokens are expected."""
+        assert getattr(jwt_config, name) is not None
+        assert name in vars(type(jwt_config))
+
+
+class TestSqlAlchemy:
+    """connections.py leaves out the session where no listener would notice."""
+
+    def test_a_session_knows_its_listeners(self):
+        factory = orm.sessionmaker()
+        session = factory()
+        assert not session.dispatch.do_orm_execute
+        assert not session.dispatch.after_begin
+        event.listen(factory, "do_orm_execute", lambda _state: None)
+        event.listen(factory, "after_begin", lambda *_: None)
+        assert session.dispatch.do_orm_execute
+        assert session.dispatch.after_begin
+
+    def test_an_engine_knows_its_listeners_and_its_driver(self):
+        engine = create_engine("sqlite://")
+        assert not engine.dispatch.begin
+        event.listen(engine, "begin", lambda _connection: None)
+        assert engine.dispatch.begin
+        assert issubclass(engine.dialect.loaded_dbapi.Error, Exception)
+
+    def test_the_scoped_session_knows_whether_it_has_a_session(self, app):
+        session = current_app.extensions["sqlalchemy"].session
+        assert session.registry.has() is False
+        session()
+        assert session.registry.has() is True
+        session.remove()
+        assert isinstance(session.session_factory(), Session)
+
+    def test_a_decorated_type_has_the_type_that_it_decorates(self):
+        """identities.py and columns.py look for the integer, text or UUID that is stored."""
+
+        class Decorated(TypeDecorator):
+            impl = Integer
+            cache_ok = True
+
+        implementation = Decorated().dialect_impl(create_engine("sqlite://").dialect)
+        assert isinstance(implementation.impl_instance, Integer)
+
+    def test_alembic_renders_a_type_by_its_module_and_repr(self):
+        """types.py: a migration names SQLAlchemy's own types, and does not need this package."""
+        type_ = flask_profile.ProfileMixin.date_joined.column.type
+        assert type_.__module__ == "sa"
+        assert eval(f"sa.{type_!r}", {"sa": sqlalchemy})
+
+
+class TestMarshmallow:
+    """inspection.py finds what of a schema may see the whole user."""
+
+    def test_a_schema_lists_its_hooks_by_tag(self):
+        class Hooked(Schema):
+            @pre_dump
+            def prepare(self, user, **_):
+                return user
+
+        assert [hook[0] for hook in Hooked.resolve_hooks()["pre_dump"]] == ["prepare"]
+        assert not Hooked.resolve_hooks()["post_dump"]
+
+    def test_a_method_field_names_its_method_and_a_function_field_has_its_function(self):
+        def describe(_user):
+            return ""
+
+        assert fields.Method("describe").serialize_method_name == "describe"
+        assert fields.Function(describe).serialize_func is describe
+
+    def test_the_methods_of_its_own_fields_belong_to_its_module(self):
+        for name in ("serialize", "get_value", "_serialize"):
+            assert getattr(fields.String(), name).__module__ == fields.__name__
+
+
+# The first is tested above; the second is only a type, which the type checkers find.
+PRIVATE_NAMES = {"_decode_key_callback", "_AbstractLoad"}
+
+
+def test_every_private_name_is_listed_here():
+    used = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                used |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.Attribute):
+                is_own = isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"}
+                used |= set() if is_own else {node.attr}
+    assert {n for n in used if n.startswith("_") and not n.startswith("__")} == PRIVATE_NAMES
