@@ -273,6 +273,20 @@ def make_image(colour: tuple[int, int, int]) -> bytes:
     return encoded.getvalue()
 
 
+def kill_repeatedly(run: Run, clients: list[Client], changes: int, kills: int, seed: str) -> int:
+    """Kill the server at times spread over the changes, and return how often it was killed."""
+    moments = random.Random(seed)
+    for number in range(1, kills + 1):
+        due = number * changes // (kills + 1)
+        while run.started < due and any(client.is_alive() for client in clients):
+            time.sleep(0.001)
+        run.storage.wait(EVENTS[number % len(EVENTS)], moments.uniform(0, 0.03))
+        if any(client.failure for client in clients):
+            return number - 1
+        run.kill()
+    return kills
+
+
 def check(run: Run, changes: int, kills: int, seed: str) -> str:
     """Run the changes and the kills, check the result, and return the cells of the table."""
     begin = time.monotonic()
@@ -283,16 +297,7 @@ def check(run: Run, changes: int, kills: int, seed: str) -> str:
     ]
     for client in clients:
         client.start()
-    moments, killed = random.Random(seed), 0
-    for number in range(1, kills + 1):
-        due = number * changes // (kills + 1)
-        while run.started < due and any(client.is_alive() for client in clients):
-            time.sleep(0.001)
-        run.storage.wait(EVENTS[number % len(EVENTS)], moments.uniform(0, 0.03))
-        if any(client.failure for client in clients):
-            break
-        run.kill()
-        killed += 1
+    killed = kill_repeatedly(run, clients, changes, kills, seed)
     for client in clients:
         client.join()
         if client.failure:

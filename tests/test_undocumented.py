@@ -13,6 +13,9 @@ from traceback import walk_tb
 import flask_jwt_extended
 import pytest
 import sqlalchemy
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin, resolver
+from apispec.utils import build_reference, deepupdate
 from flask import Flask, current_app
 from flask.blueprints import BlueprintSetupState
 from flask_jwt_extended import JWTManager, create_access_token, internal_utils
@@ -21,7 +24,7 @@ from flask_jwt_extended.default_callbacks import default_decode_key_callback
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
 from jwt import DecodeError
-from marshmallow import Schema, fields, pre_dump
+from marshmallow import Schema, fields, pre_dump, validate
 from sqlalchemy import Integer, create_engine, event, orm
 from sqlalchemy.types import TypeDecorator
 from werkzeug.exceptions import MethodNotAllowed
@@ -228,6 +231,34 @@ class TestMarshmallow:
     def test_the_methods_of_its_own_fields_belong_to_its_module(self):
         for name in ("serialize", "get_value", "_serialize"):
             assert getattr(fields.String(), name).__module__ == fields.__name__
+
+
+class TestApispec:
+    """openapi/ describes what is sent and what is accepted apart, in a document of its own."""
+
+    def test_a_converter_makes_a_json_schema_of_fields(self):
+        plugin = MarshmallowPlugin()
+        APISpec("", "", "3.1.0", [plugin])
+        schema = plugin.converter.fields2jsonschema(
+            {"name": fields.String(validate=validate.Length(max=9), required=True)}, partial=True
+        )
+        assert schema["properties"] == {"name": {"type": "string", "maxLength": 9}}
+        assert "required" not in schema
+
+    def test_a_document_has_its_parts_in_dicts(self):
+        spec = APISpec("", "", "3.1.0")
+        components = spec.components
+        assert components.schemas == components.responses == components.security_schemes == {}
+        assert spec.options == {}
+        spec.options = deepupdate({"paths": {"/a": {}}}, {"paths": {"/b": {}}})
+        assert spec.to_dict()["paths"] == {"/a": {}, "/b": {}}
+
+    def test_it_names_schemas_and_references_to_components(self):
+        class PetSchema(Schema):
+            pass
+
+        assert resolver(PetSchema) == "Pet"
+        assert build_reference("schema", 3, "Pet") == {"$ref": "#/components/schemas/Pet"}
 
 
 # The first is tested above; the second is only a type, which the type checkers find.

@@ -76,7 +76,7 @@ def show(*, user: str, blueprint: str | None, as_json: bool) -> None:
         body = json.dumps(response.json, indent=2, ensure_ascii=False)
     click.echo(body)
     if response.status_code != 200:
-        click.echo(f"This is the body of an answer {response.status}.", err=True)
+        click.echo(f"This is the body of a {response.status} response.", err=True)
         raise click.exceptions.Exit(1)
 
 
