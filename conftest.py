@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Generator
 from unittest import SkipTest
 
@@ -31,6 +32,13 @@ def pytest_runtest_call() -> Generator[None, None, None]:
         yield
     except SkipTest as skipped:
         pytest.skip(str(skipped))
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage less often: the tests keep many apps, and each collection visits them all."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -22,8 +22,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from databases import empty_schema
 from sqlalchemy import URL, event, make_url
+
+from postgresql import empty_schema
 from wsgi import call_wsgi
 
 ROUNDS, REQUESTS, MIN_RATIO = 50, 40, 1.3

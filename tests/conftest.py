@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from functools import cache
+from itertools import count
 from typing import Any
 
 import pytest
@@ -13,11 +15,17 @@ from flask import Flask
 from flask.testing import FlaskClient
 from flask_jwt_extended import JWTManager, create_access_token
 from flask_sqlalchemy import SQLAlchemy
+from hypothesis import settings
 from sqlalchemy import Engine, String, create_engine, event, make_url, text
 from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.test import TestResponse
 
 from flask_profile import ProfileBlueprint, ProfileMixin
+
+# .ci/run uses the second one.
+settings.register_profile("quick", deadline=None, max_examples=50)
+settings.register_profile("thorough", deadline=None, max_examples=250)
+settings.load_profile("quick")
 
 SECRET = "a secret of more than thirty-two bytes"
 JOHN = {
@@ -68,6 +76,7 @@ class Host:
         self.db = db
         self.User = user
         self.jwt: JWTManager = app.extensions.get("flask-jwt-extended")
+        self._has_tables = False
 
     @property
     def client(self) -> FlaskClient:
@@ -77,7 +86,9 @@ class Host:
     def add(self, **values: Any) -> Host:
         """Create the tables and add a user with the values of John, or those given."""
         with self.app.app_context():
-            self.db.create_all()
+            if not self._has_tables:
+                self.db.create_all()
+                self._has_tables = True
             self.db.session.add(self.User(**(JOHN | values)))
             self.db.session.commit()
         return self
@@ -157,9 +168,50 @@ def create_database(database: str, server: Engine | None) -> Iterator[Callable[[
         run(*(f"DROP SCHEMA {name}{cascade}" for name in names))
 
 
+@cache
+def _define_once(model: Callable[[SQLAlchemy], type[Any]]) -> tuple[SQLAlchemy, type[Any]]:
+    db = SQLAlchemy()
+    return db, model(db)
+
+
+def define(model: Callable[[SQLAlchemy], type[Any]] | None) -> tuple[SQLAlchemy, Any]:
+    """Return a SQLAlchemy and its model, the same for all hosts with the model of one function.
+
+    To map a model takes as long as all else that a host needs, and one SQLAlchemy can serve many
+    apps. A test that listens to the events of the session or of the model uses ``listen``.
+    """
+    if model is None:
+        return SQLAlchemy(), None
+    if "<locals>" not in model.__qualname__:
+        return _define_once(model)
+    db = SQLAlchemy()
+    return db, model(db)
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[..., None]]:
+    """Return ``event.listen`` of SQLAlchemy, for the time of a test."""
+    listeners: list[tuple[Any, ...]] = []
+
+    def listen(*listener: Any) -> None:
+        event.listen(*listener)
+        listeners.append(listener)
+
+    yield listen
+    for listener in listeners:
+        event.remove(*listener)
+
+
+@pytest.fixture(scope="session")
+def instance_paths(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Yield paths for the instance folders of apps, which only those that need them create."""
+    folder = tmp_path_factory.mktemp("instances")
+    return (str(folder / str(number)) for number in count())
+
+
 @pytest.fixture
 def host(
-    tmp_path: Any, create_database: Callable[[], dict[str, Any]]
+    instance_paths: Iterator[str], create_database: Callable[[], dict[str, Any]]
 ) -> Iterator[Callable[..., Host]]:
     """Return a function that makes a host. Keywords in uppercase are the config of its app."""
     hosts: list[Host] = []
@@ -173,13 +225,14 @@ def host(
         with_db: bool = True,
         **config: Any,
     ) -> Host:
-        instance = tmp_path / str(len(hosts))
-        app = Flask("host", instance_path=str(instance))
+        app = Flask("host", instance_path=next(instance_paths))
         app.config.update(
             {"JWT_SECRET_KEY": SECRET} | (create_database() if with_db else {}) | config
         )
-        db = db or SQLAlchemy()
-        user = model(db) if model else None
+        if db is None:
+            db, user = define(model)
+        else:
+            user = model(db) if model else None
         if with_db:
             db.init_app(app)
         if with_jwt:

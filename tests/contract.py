@@ -8,6 +8,10 @@ from collections.abc import Mapping
 
 from conftest import JOHN_AS_JSON
 
+# The URLs with the default prefix, and the profile of John that is returned there.
+URL, AVATAR_URL = "/api/profile/", "/api/profile/avatar/"
+JOHN_PROFILE = json.loads(JOHN_AS_JSON)
+
 NOT_PROVIDED = {"detail": "Authentication credentials were not provided."}
 BAD_HEADER = {
     "detail": "Authorization header must contain two space-delimited values",
@@ -22,6 +26,16 @@ BROKEN_IMAGE_BODY = {"detail": "The picture is broken or has too many pixels."}
 CHANGED_BODY = {"detail": "The profile has changed since it was read."}
 TOO_LARGE_BODY = {"detail": "The body of the request is too large."}
 UNSUPPORTED_IMAGE_BODY = {"detail": "The avatar must be a PNG, JPEG, WebP or GIF picture."}
+UNACCEPTABLE_BODY = {"detail": "The database does not accept these values."}
+
+# The errors of a field in a 400 response to PATCH.
+TAKEN = ["A user with this value already exists."]
+READ_ONLY = ["Read-only field."]
+UNKNOWN = ["Unknown field."]
+NULL = ["Field may not be null."]
+NOT_TEXT = ["Not a valid string."]
+BAD_CHARACTER = ["Contains a character that cannot be stored."]
+OUT_OF_RANGE = ["Number is out of range."]
 
 # The reasons in WWW-Authenticate why a token is not valid.
 EXPIRED = "The token has expired"

@@ -7,24 +7,19 @@ import os
 import subprocess
 import sys
 import uuid
-from threading import Thread
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
 from flask import Blueprint, Flask
 from marshmallow import fields, post_load
 from sqlalchemy import Index, String, UniqueConstraint, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
-from werkzeug.serving import make_server
 
 from conftest import JOHN, JOHN_AS_JSON, SECRET, model_with_id
+from contract import JOHN_PROFILE
 from flask_profile import ProfileBlueprint, ProfileMixin, ProfileSchema, openapi_spec
+from pem_keys import make_key_config
+from servers import serve
 
 
 def run_command(host, *arguments):
@@ -41,13 +36,6 @@ def find_problem_codes(host):
     problems = json.loads(result.stdout)["problems"]
     assert result.exit_code == bool(problems)
     return [problem["code"] for problem in problems]
-
-
-def make_key_config(key):
-    """Return the config of an app that signs tokens with a private key."""
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return {"JWT_PRIVATE_KEY": private.decode(), "JWT_PUBLIC_KEY": public.decode()}
 
 
 def test_check_names_the_ready_urls_if_there_is_no_problem(john):
@@ -265,7 +253,7 @@ def test_check_requires_no_model_if_there_is_a_user_lookup_loader(host):
 def test_show_prints_the_profile_of_a_user(user, john):
     assert run_command(john, "show", user, "--json").stdout == JOHN_AS_JSON + "\n"
     pretty = run_command(john, "show", user).stdout
-    assert json.loads(pretty) == json.loads(JOHN_AS_JSON)
+    assert json.loads(pretty) == JOHN_PROFILE
     assert pretty.startswith('{\n  "id": 1,')
 
 
@@ -347,13 +335,11 @@ LOCATIONS = [
 def test_the_curl_command_sends_the_token_where_the_app_reads_it(config, host, monkeypatch):
     host_app = host(**config).add()
     assert run_command(host_app, "show", "john_doe", "--json").stdout == JOHN_AS_JSON + "\n"
-    server = make_server("127.0.0.1", 0, host_app.app)
-    Thread(target=server.serve_forever).start()
-    monkeypatch.setenv("FLASK_RUN_PORT", str(server.port))
-    curl = json.loads(run_command(host_app, "token", "john_doe", "--json").stdout)["curl"]
-    result = subprocess.run(["sh", "-c", f"{curl} -s"], capture_output=True, text=True, check=True)
-    server.shutdown()
-    server.server_close()
+    with serve(host_app.app) as port:
+        monkeypatch.setenv("FLASK_RUN_PORT", str(port))
+        curl = json.loads(run_command(host_app, "token", "john_doe", "--json").stdout)["curl"]
+        command = ["sh", "-c", f"{curl} -s"]
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout == JOHN_AS_JSON
 
 

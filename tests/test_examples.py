@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import runpy
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from conftest import JOHN_AS_JSON
+from contract import JOHN_PROFILE
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 ALICE_AS_JSON = (
@@ -252,7 +252,7 @@ def test_the_quickstart_serves_a_profile(tmp_path, monkeypatch):
     quickstart = runpy.run_path(str(EXAMPLES / "quickstart.py"), run_name="quickstart")
     app, db = quickstart["create_app"](), quickstart["db"]
     with app.app_context():
-        user = json.loads(JOHN_AS_JSON) | {"date_joined": None, "last_login": None}
+        user = JOHN_PROFILE | {"date_joined": None, "last_login": None}
         db.session.add(quickstart["User"](**user))
         db.session.commit()
         from flask_jwt_extended import create_access_token

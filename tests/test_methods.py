@@ -1,35 +1,26 @@
-"""Sends the hostile tokens and identities of hostile.py with every method.
+"""Sends the hostile tokens and identities of ``hostile`` with every method.
 
-test_auth.py and test_queries.py test the responses to POST. These tests check that the other
+test_auth.py and test_identities.py test the responses to POST. These tests check that the other
 methods return the same errors, and that they change nothing.
 """
 
 from __future__ import annotations
 
-import io
-
 import pytest
-from PIL import Image
-from sqlalchemy import Integer, String, Uuid, select
+from sqlalchemy import Integer, String, Uuid
 
 from conftest import model_with_id
-from contract import PROFILE
+from contract import AVATAR_URL, PROFILE, URL
+from host_databases import read_users
 from hostile import HOSTS, IDENTITIES, TOKENS, USER_UUID, fits_in_header
+from images import encode_solid
 
-
-def png_image():
-    file = io.BytesIO()
-    Image.new("RGB", (1, 1)).save(file, "PNG")
-    return file.getvalue()
-
-
-URL, AVATAR = "/api/profile/", "/api/profile/avatar/"
 REQUESTS = {
     "GET": (URL, {}),
     "HEAD": (URL, {}),
     "PATCH": (URL, {"json": {"first_name": "Mallory"}}),
-    "PUT": (AVATAR, {"data": png_image(), "content_type": "image/png"}),
-    "DELETE": (AVATAR, {}),
+    "PUT": (AVATAR_URL, {"data": encode_solid(size=(1, 1)), "content_type": "image/png"}),
+    "DELETE": (AVATAR_URL, {}),
 }
 HEADERS = ["WWW-Authenticate", "Cache-Control", "Vary", "Content-Type", "Allow", "ETag"]
 
@@ -47,11 +38,6 @@ def host_with_all_methods(host, tmp_path):
     return make
 
 
-def fetch_rows(host_app):
-    with host_app.app.app_context():
-        return host_app.db.session.execute(select(host_app.User.__table__)).all()
-
-
 def send(host_app, method, token, location="headers"):
     url, options = REQUESTS.get(method, (URL, {}))
     if location == "headers":
@@ -67,7 +53,7 @@ def summarize(response, body):
 
 def assert_all_methods_refuse_like_post(host_app, tokens, location="headers"):
     """Send each token with each method, and check that no row and no file is written."""
-    before = fetch_rows(host_app)
+    before = read_users(host_app)
     with host_app.statements() as statements:
         for case, token in tokens.items():
             refused = send(host_app, "POST", token, location)
@@ -80,7 +66,7 @@ def assert_all_methods_refuse_like_post(host_app, tokens, location="headers"):
                     method,
                 )
     assert {statement.split()[0] for statement in statements} <= {"SELECT"}
-    assert fetch_rows(host_app) == before
+    assert read_users(host_app) == before
     assert host_app.files() == []
 
 

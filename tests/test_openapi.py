@@ -17,7 +17,8 @@ from sqlalchemy import BigInteger, ForeignKey, Integer, String, Text, Uuid
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 import flask_profile
-from conftest import JOHN_AS_JSON, model_with_id
+from conftest import model_with_id
+from contract import JOHN_PROFILE
 from flask_profile import (
     ConfigurationError,
     ProfileBlueprint,
@@ -97,7 +98,7 @@ def test_by_default_it_has_one_operation_with_twelve_fields(john):
         "/api/profile/": ["post"]
     }
     profile = document["components"]["schemas"]["Profile"]
-    assert profile["required"] == [*profile["properties"]] == [*json.loads(JOHN_AS_JSON)]
+    assert profile["required"] == [*profile["properties"]] == [*JOHN_PROFILE]
     Draft202012Validator(profile).validate(john.post().json)
     types = {name: field["type"] for name, field in profile["properties"].items()}
     assert types["id"] == "integer"

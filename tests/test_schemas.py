@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta, timezone
 from uuid import UUID
 
@@ -11,9 +10,10 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship, synonym
 
 from conftest import JOHN_AS_JSON
+from contract import JOHN_PROFILE
 from flask_profile import ConfigurationError, ProfileMixin, ProfileSchema
 
-FIELDS = list(json.loads(JOHN_AS_JSON))
+FIELDS = list(JOHN_PROFILE)
 
 
 def test_the_response_is_the_documented_profile_byte_for_byte(john):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contenders.by_hand import User, app, create_token
-
 from flask_profile import ProfileBlueprint
 
 __all__ = ["app", "create_token"]

@@ -25,15 +25,16 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+
 from faults_host import CONNECT_TIMEOUT, POOL_TIMEOUT, STATEMENT_TIMEOUT
 from processes import children_of, free_port, is_listening, wait_until
 
 HERE = Path(__file__).parent
-REPORT = HERE.parent / "docs/reliability.md"
+REPORT = HERE.parents[1] / "docs/reliability.md"
 FAILURE = '500 {"error": "The profile could not be loaded."}'
 SUCCESS = "200"
 HARMLESS = {"none", "all its backends are terminated"}  # All others must cause failures.
-BEGIN, END = "<!-- The table of benchmarks/faults.py -->\n", "<!-- Its end -->\n"
+BEGIN, END = "<!-- The table of tests/acceptance/faults.py -->\n", "<!-- Its end -->\n"
 HEAD = """
 | fault | 200 | 500 | other | slowest | after it: 200 | 500 | other | slowest |
 |---|---|---|---|---|---|---|---|---|

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from io import BytesIO
 
-import schemathesis
+import schemathesis  # type: ignore[import-not-found]  # It has its own environment.
 from hypothesis import strategies
 from PIL import Image
 

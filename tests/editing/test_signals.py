@@ -9,29 +9,12 @@ from sqlalchemy import select
 
 import flask_profile
 from conftest import JOHN
+from editing.requests import patch
 from flask_profile import ProfileSchema, profile_updated
 
 
 class Login(ProfileSchema):
     username = fields.String(data_key="login")
-
-
-@pytest.fixture
-def editable_host(host, database):
-    """Return a factory of hosts that allow PATCH, with John in the database.
-
-    The database accepts several connections at once.
-    """
-    url = {"SQLALCHEMY_DATABASE_URI": "sqlite:///kept.db"} if database == "sqlite://" else {}
-
-    def make(**config):
-        return host(PROFILE_METHODS=["POST", "PATCH"], **url, **config).add()
-
-    return make
-
-
-def patch(host, body, identity="1"):
-    return host.client.patch("/api/profile/", headers=host.bearer(identity), json=body)
 
 
 class Receiver:
@@ -56,16 +39,16 @@ def test_any_other_name_is_an_attribute_error():
         flask_profile.profile_deleted  # noqa: B018
 
 
-def test_it_is_sent_by_the_app_with_the_identity_and_the_changes(editable_host):
-    host, receiver = editable_host(), Receiver()
+def test_it_is_sent_by_the_app_with_the_identity_and_the_changes(concurrent_host):
+    host, receiver = concurrent_host(), Receiver()
     with profile_updated.connected_to(receiver):
         patch(host, {"first_name": "Jack", "last_name": "Doe", "number_phone": None})
     changes = {"first_name": ("John", "Jack"), "number_phone": ("1234567890", None)}
     assert receiver.received == [(host.app, {"identity": "1", "changes": changes})]
 
 
-def test_it_has_the_attribute_names_of_the_model_and_the_identity_of_the_token(editable_host):
-    host = editable_host(PROFILE_SCHEMA=Login, PROFILE_IDENTITY_FIELD="username")
+def test_it_has_the_attribute_names_of_the_model_and_the_identity_of_the_token(concurrent_host):
+    host = concurrent_host(PROFILE_SCHEMA=Login, PROFILE_IDENTITY_FIELD="username")
     receiver = Receiver()
     with profile_updated.connected_to(receiver):
         assert patch(host, {"login": "jack"}, "john_doe").status_code == 200
@@ -73,8 +56,8 @@ def test_it_has_the_attribute_names_of_the_model_and_the_identity_of_the_token(e
     assert receiver.received == [(host.app, {"identity": "john_doe", "changes": changes})]
 
 
-def test_it_is_sent_only_to_the_receivers_of_its_app(editable_host):
-    host, other_host = editable_host(), editable_host()
+def test_it_is_sent_only_to_the_receivers_of_its_app(concurrent_host):
+    host, other_host = concurrent_host(), concurrent_host()
     receiver = Receiver()
     with profile_updated.connected_to(receiver, host.app):
         patch(other_host, {"first_name": "Jack"})
@@ -87,16 +70,16 @@ def test_it_is_sent_only_to_the_receivers_of_its_app(editable_host):
     "body",
     [{}, {"first_name": "John"}, {"first_name": None}, {"is_staff": True}, {"nickname": "J"}, [1]],
 )
-def test_it_is_not_sent_if_nothing_changes(body, editable_host):
-    host, receiver = editable_host(), Receiver()
+def test_it_is_not_sent_if_nothing_changes(body, concurrent_host):
+    host, receiver = concurrent_host(), Receiver()
     with profile_updated.connected_to(receiver):
         patch(host, body)
         host.post()
     assert receiver.received == []
 
 
-def test_it_is_sent_after_the_commit(editable_host):
-    host, first_names = editable_host(), []
+def test_it_is_sent_after_the_commit(concurrent_host):
+    host, first_names = concurrent_host(), []
 
     def read_first_name():
         with host.db.engine.connect() as connection:
@@ -107,8 +90,8 @@ def test_it_is_sent_after_the_commit(editable_host):
     assert first_names == ["Jack"]
 
 
-def test_an_exception_in_a_receiver_is_logged_and_has_no_other_effect(editable_host, caplog):
-    host = editable_host(TESTING=True)
+def test_an_exception_in_a_receiver_is_logged_and_has_no_other_effect(concurrent_host, caplog):
+    host = concurrent_host(TESTING=True)
     failing_receiver = Receiver(lambda: 1 / 0)
     other_receivers = [Receiver(), Receiver()]
     with ExitStack() as connected, caplog.at_level(logging.ERROR):
@@ -123,8 +106,8 @@ def test_an_exception_in_a_receiver_is_logged_and_has_no_other_effect(editable_h
     assert host.post().json["first_name"] == "Jack"
 
 
-def test_a_receiver_may_use_the_session(editable_host):
-    host = editable_host()
+def test_a_receiver_may_use_the_session(concurrent_host):
+    host = concurrent_host()
 
     def copy_first_name():
         user = host.db.session.get(host.User, 1)

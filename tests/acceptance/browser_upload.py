@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import re
-import runpy
-import shutil
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
-from flask import Flask, Response, request
 from PIL import Image
-from playwright.sync_api import ConsoleMessage, Page, sync_playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import ConsoleMessage, Page
 
-ORIENTATION, GPS = 0x0112, 0x8825
-ROTATED_BY_90 = 6
+from browser_host import launch_chromium, make_photo, serve_demo
+
 SIZE = 512
 PAGE = """<!doctype html>
 <title>Profile</title>
@@ -85,48 +77,6 @@ async function show(url) {
 }
 </script>
 """
-
-
-def make_photo() -> bytes:
-    """Return a large photo with a red top, an EXIF orientation of 90 degrees and a GPS position."""
-    noise = Image.effect_noise((4000, 3000), 20)
-    image = Image.merge("RGB", [noise] * 3)
-    image.paste("red", (0, 0, 1000, 3000))
-    exif = Image.Exif()
-    exif[ORIENTATION] = ROTATED_BY_90
-    exif.get_ifd(GPS).update({1: "N", 2: (48.0, 51.0, 29.9), 3: "E", 4: (2.0, 17.0, 40.2)})
-    data = BytesIO()
-    image.save(data, "JPEG", quality=85, exif=exif)
-    with Image.open(data) as opened:
-        assert opened.getexif().get_ifd(GPS), "The test photo has no GPS position."
-    return data.getvalue()
-
-
-@contextmanager
-def serve_demo(folder: Path) -> Iterator[tuple[str, list[tuple[str, str, int]]]]:
-    """Serve the demo and the page; yield the origin, and a list of (method, path, status)."""
-    log: list[tuple[str, str, int]] = []
-
-    def record(response: Response) -> Response:
-        log.append((request.method, request.path, response.status_code))
-        return response
-
-    module = runpy.run_path("examples/demo/app.py", run_name="demo")
-    app: Flask = module["create_app"](str(folder))
-    app.add_url_rule("/uploads", view_func=lambda: PAGE)
-    app.after_request(record)
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", log
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-        with app.app_context():
-            module["db"].engine.dispose()
 
 
 def select_file(page: Page, name: str, media_type: str, data: bytes) -> None:
@@ -238,20 +188,15 @@ def check(page: Page, origin: str, folder: Path, log: list[tuple[str, str, int]]
 
 def main() -> None:
     """Serve the demo and control a browser."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        sys.exit("chromium is not installed: apt-get install chromium")
     with (
         tempfile.TemporaryDirectory() as name,
-        serve_demo(Path(name)) as (origin, log),
-        sync_playwright() as playwright,
+        serve_demo(Path(name), PAGE) as (origin, log),
+        launch_chromium() as browser,
     ):
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page()
         page.set_default_timeout(30_000)
         check(page, origin, Path(name), log)
         print(f"Uploads and edits work in Chromium {browser.version}.")
-        browser.close()
 
 
 if __name__ == "__main__":

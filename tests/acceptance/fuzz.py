@@ -1,6 +1,6 @@
 """Send hostile requests to gunicorn; each response must be a documented one, byte for byte.
 
-    python .ci/fuzz.py [SEED]
+    .ci/run fuzz [-- SEED]
 
 It prints the request and exits with status 1 if a response is not one that the request allows. It
 also exits with status 1 if a worker logs an error, exits, or uses more memory than it may, or if
@@ -24,11 +24,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import BinaryIO
 
-from fuzz_app import CONFIGS, create_tables, fetch_avatar_of_eve, fetch_unedited_rows
-from fuzz_requests import BAD_HOST, NO_RESPONSE, Case, make_requests
-
 import contract
+from fuzz_app import CONFIGS, create_tables, fetch_avatar_of_eve, fetch_unedited_rows
+from fuzz_cases import BAD_HOST, NO_RESPONSE, Case
+from fuzz_requests import make_requests
 
+HERE = Path(__file__).parent
 WARM_UP, MEASURED, CLIENTS, MAX_GROWTH = 10_000, 100_000, 4, 1.05
 
 Response = tuple[int, dict[str, str], bytes]
@@ -66,7 +67,7 @@ def identify_response(case: Case, response: Response | None) -> str:
         return f"gunicorn {status}"
     if status == 400 and body.startswith(b"<!doctype html>\n<html lang=en>\n<title>400 "):
         return BAD_HOST  # Flask rejects a bad Host header before routing.
-    return contract.identify_response(
+    name: str = contract.identify_response(
         *response,
         method=case.method,
         media_type=case.media_type,
@@ -74,6 +75,7 @@ def identify_response(case: Case, response: Response | None) -> str:
         profile=case.profile,
         allow=case.allow,
     )
+    return name
 
 
 def check_response(case: Case, file: BinaryIO) -> str:
@@ -114,7 +116,8 @@ def send_requests(port: int, seed: str, count: int) -> Counter[str]:
                 pass
         if is_last or hangs_up:
             file.close()
-            connection = connection.close()
+            connection.close()
+            connection = None
     return counts
 
 
@@ -141,8 +144,8 @@ def main(seed: str) -> None:
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     port, bound = listener.getsockname()[1], f"fd://{listener.fileno()}"
     command = [sys.executable, "-m", "gunicorn", "fuzz_app:application()", "--bind", bound]
-    command += ["--chdir", str(Path(__file__).parent), "--error-logfile", str(log)]
-    command += ["--workers=2", "--threads=4", "--keep-alive=60", "--forwarded-allow-ips="]
+    command += ["--error-logfile", str(log), "--forwarded-allow-ips="]
+    command += ["--workers=2", "--threads=4", "--keep-alive=60"]
 
     def send(phase: str, count: int) -> Counter[str]:
         futures = [
@@ -152,7 +155,7 @@ def main(seed: str) -> None:
         return sum((future.result() for future in futures), Counter())
 
     with ProcessPoolExecutor(CLIENTS, mp_context=get_context("fork")) as pool:
-        server = subprocess.Popen(command, pass_fds=[listener.fileno()])
+        server = subprocess.Popen(command, cwd=HERE, pass_fds=[listener.fileno()])
         try:
             send("warm-up", WARM_UP)
             workers = worker_ids(server.pid)

@@ -1,12 +1,10 @@
-"""The apps that .ci/fuzz.py sends requests to, on PostgreSQL; gunicorn calls application()."""
+"""The apps that fuzz.py sends requests to, on PostgreSQL; gunicorn calls application()."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 import uuid
-from pathlib import Path
 from typing import Any
 
 from flask import Flask
@@ -17,10 +15,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.exceptions import NotFound
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from flask_profile import ProfileBlueprint, ProfileMixin
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from conftest import JOHN, JOHN_AS_JSON, make_user_model
+from flask_profile import ProfileBlueprint, ProfileMixin
 from hostile import HOSTS, USER_UUID
 
 SERVER = make_url("postgresql+psycopg://postgres@127.0.0.1/test")
@@ -57,10 +53,10 @@ def create_apps() -> tuple[SQLAlchemy, type[Any], type[Any], dict[str, Flask]]:
     db = SQLAlchemy()
     user = make_user_model(db)
 
-    class Member(ProfileMixin, db.Model):  # type: ignore[name-defined]
-        id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    class Member(ProfileMixin, db.Model):  # type: ignore[name-defined, misc]
+        id: Mapped[uuid.UUID] = mapped_column(primary_key=True)  # type: ignore[assignment]
 
-    apps = {}
+    apps: dict[str, Flask] = {}
     for name, config in json.loads(os.environ["FUZZ_CONFIGS"]).items():
         app = apps[f"/{name}"] = Flask(name)
         app.config.update(config, SQLALCHEMY_DATABASE_URI=DATABASE)
@@ -74,7 +70,7 @@ def create_apps() -> tuple[SQLAlchemy, type[Any], type[Any], dict[str, Flask]]:
 
 def application() -> DispatcherMiddleware:
     """Return the WSGI app that gunicorn serves."""
-    return DispatcherMiddleware(NotFound(), create_apps()[-1])
+    return DispatcherMiddleware(NotFound(), {**create_apps()[-1]})
 
 
 def create_tables() -> None:
@@ -114,4 +110,5 @@ def fetch_unedited_rows() -> list[tuple[Any, ...]]:
 def fetch_avatar_of_eve() -> str | None:
     """Return the name of Eve's avatar file."""
     _, user, _, _ = create_apps()
-    return fetch_rows(select(user.avatar).filter_by(id=EVE["id"]))[0][0]
+    ((avatar,),) = fetch_rows(select(user.avatar).filter_by(id=EVE["id"]))
+    return avatar  # type: ignore[no-any-return]

@@ -12,7 +12,7 @@ log = Path(sys.argv[1]).read_text()
 requests = re.findall(r"^# (.+), (\d+)\n(curl .+)$", log, re.MULTILINE)
 assert len(requests) >= 12, log
 
-profile = re.search(r"^```json\n(.*?)\n```", Path("README.md").read_text(), re.M | re.S)[1]
+(profile, *_) = re.findall(r"^```json\n(.*?)\n```", Path("README.md").read_text(), re.M | re.S)
 for title, status, line in requests:
     body = subprocess.check_output(["bash", "-c", line], text=True)
     code = subprocess.check_output(

@@ -1,4 +1,4 @@
-"""Input from hostile clients: a table of tokens with their expected responses, and identities.
+"""Tokens of hostile clients, each with the host that it is sent to and the expected response.
 
 The tokens cover the attacks of RFC 8725 and other input that parsers handle badly. The table also
 has unusual tokens that are accepted. Flask-JWT-Extended and PyJWT decide most of these cases. They
@@ -10,17 +10,12 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-import uuid
 import zlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jwt
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from hypothesis import strategies as st
 
-from conftest import SECRET
 from contract import (
     BAD_ALGORITHM,
     BAD_AUDIENCE,
@@ -35,106 +30,30 @@ from contract import (
     PROFILE,
     USER_NOT_FOUND,
 )
-
-FAR_FUTURE = 4_102_444_800
-USER_UUID = uuid.UUID("6f1c2a51-93b5-4b6e-8f0e-3f6f3a2f1c0d")
-
-
-def b64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def from_b64(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "==")
-
-
-def claims(**changed: Any) -> bytes:
-    values = {"sub": "1", "type": "access", "fresh": False, "jti": "x", "exp": FAR_FUTURE}
-    return json.dumps(values | changed).encode()
-
-
-def claims_without(claim: str) -> bytes:
-    return json.dumps({k: v for k, v in json.loads(claims()).items() if k != claim}).encode()
-
-
-def sign(signing_input: str, secret: Any = SECRET, algorithm: str = "HS256") -> str:
-    """Sign any text, which JWT libraries refuse to do. The secret may be a private key."""
-    signer = jwt.get_algorithm_by_name(algorithm)
-    key = secret.encode() if isinstance(secret, str) else secret
-    return f"{signing_input}.{b64(signer.sign(signing_input.encode(), key))}"
-
-
-def make_token(
-    payload: bytes, header: Any = None, secret: Any = SECRET, algorithm: str = "HS256"
-) -> str:
-    """Return a signed token with any payload. The header is a value or, as bytes, raw JSON."""
-    header = {"alg": algorithm, "typ": "JWT"} if header is None else header
-    head = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return sign(f"{b64(head)}.{b64(payload)}", secret, algorithm)
-
-
-def token_with_header(**header: Any) -> str:
-    """Return a token with valid claims and additional header parameters."""
-    return make_token(claims(), {"alg": "HS256", "typ": "JWT"} | header)
-
-
-def forge_token(**header: Any) -> str:
-    """Return a token that the attacker signed, with header parameters that name the key."""
-    return make_token(
-        claims(), {"alg": "HS256", "typ": "JWT"} | header, secret="the attacker's" * 3
-    )
-
-
-def pem_pair(key: Any) -> dict[str, str]:
-    """Return the config of a host with this private key."""
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    return {"JWT_PRIVATE_KEY": private.decode(), "JWT_PUBLIC_KEY": public_pem(key)}
-
-
-def public_pem(key: Any) -> str:
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return key.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
-
+from hostile.signing import (
+    ATTACKER_EC,
+    ATTACKER_ED,
+    ATTACKER_RSA,
+    CHECKED_CLAIMS,
+    EC,
+    FAR_FUTURE,
+    RSA,
+    VALID,
+    b64,
+    claims,
+    claims_without,
+    forge_token,
+    from_b64,
+    make_token,
+    sign,
+    token_with_header,
+)
+from pem_keys import make_public_pem
 
 NONE_SPELLINGS = ["".join(letters) for letters in itertools.product("nN", "oO", "nN", "eE")]
 TYP_VALUES = ["at+jwt", "JWE", "jwt", "dpop+jwt", "", None, 1, ["JWT"], {}]
 UNENCODED_HEADER = b'{"alg": "HS256", "b64": false, "crit": ["b64"]}'
 JWE_HEADER = b64(b'{"alg": "dir", "enc": "A256GCM"}')
-
-RSA, EC = rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP256R1())
-ATTACKER_RSA = rsa.generate_private_key(65537, 2048)
-ATTACKER_EC = ec.generate_private_key(ec.SECP256R1())
-ATTACKER_ED = ed25519.Ed25519PrivateKey.generate()
-
-CHECKED_CLAIMS = {"aud": "us", "iss": "us"}
-
-# The config of the hosts that the tokens are sent to, by name.
-HOSTS: dict[str, dict[str, Any]] = {
-    "HS256": {"JWT_SECRET_KEY": SECRET},
-    "RS256": {"JWT_ALGORITHM": "RS256", **pem_pair(RSA)},
-    "RS256 or HS256": {
-        "JWT_ALGORITHM": "RS256",
-        "JWT_DECODE_ALGORITHMS": ["RS256", "HS256"],
-        **pem_pair(RSA),
-    },
-    "ES256": {"JWT_ALGORITHM": "ES256", **pem_pair(EC)},
-    "aud and iss": {
-        "JWT_SECRET_KEY": SECRET,
-        "JWT_DECODE_AUDIENCE": "us",
-        "JWT_DECODE_ISSUER": "us",
-    },
-}
-VALID = {
-    "HS256": make_token(claims()),
-    "RS256": make_token(claims(), secret=RSA, algorithm="RS256"),
-    "RS256 or HS256": make_token(claims(), secret=RSA, algorithm="RS256"),
-    "ES256": make_token(claims(), secret=EC, algorithm="ES256"),
-    "aud and iss": make_token(claims(**CHECKED_CLAIMS)),
-}
 
 HEADER, PAYLOAD, SIGNATURE = VALID["HS256"].split(".")
 MAC = from_b64(SIGNATURE)
@@ -168,7 +87,7 @@ def deflate(payload: bytes) -> bytes:
     return compressor.compress(payload) + compressor.flush()
 
 
-PEM = public_pem(RSA)
+PEM = make_public_pem(RSA)
 PUBLIC_KEYS_AS_SECRETS = {
     "a public key": PEM,
     "a public key without its last newline": PEM.strip(),
@@ -500,7 +419,7 @@ _TABLE: list[tuple[str, str, dict[str, str]]] = [
         "ES256",
         BAD_ALGORITHM,
         {
-            "HS256 with the public key for ES256": make_token(claims(), secret=public_pem(EC)),
+            "HS256 with the public key for ES256": make_token(claims(), secret=make_public_pem(EC)),
             "none for ES256": make_token(claims(), {"alg": "none"}, EC, "ES256"),
             "RS256 for ES256": make_token(claims(), secret=ATTACKER_RSA, algorithm="RS256"),
         },
@@ -550,46 +469,3 @@ if len(TOKENS) != sum(len(rows) for *_, rows in _TABLE):
 def fits_in_header(token: str) -> bool:
     """Return whether HTTP clients would send the token as one word of a header."""
     return token.isprintable() and " " not in token and max(token) <= "\xff"
-
-
-# A hypothesis strategy for any JSON value.
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=3), inner),
-    max_leaves=4,
-)
-
-# Identities that match no user of any host: strings that are not the canonical form of an id,
-# values of other types, and ids without a user.
-IDENTITIES: list[Any] = [
-    *("", " ", "\0", "1\0", "\0001", "\ud800", "1\udfff", "\ufeff1", "1\u200b", "\u202e1", "\xa01"),
-    *(" 1", "1 ", "1\n", "\r\n1", "\t1", "+1", "01", "--1", "1-", "1_0", "_1", "1.", "1.0", ".1"),
-    *("1e0", "1E0", "-0", "+0", "0x1", "0b1", "0o1", "1L", "1j", "１", "١", "¹", "Ⅰ", "1\u0307"),
-    *("1,2", "1;2", "1 OR 1=1", "1' OR '1'='1", "1'--", "1/*", "'; DROP TABLE", '"1"', "'1'"),
-    *("%", "_", "*", "%31", "&#49;", "\\x31", "\\u0031", "${1}", "{{1}}", "{0}", "%s", "$1", ":id"),
-    *("true", "null", "None", "NaN", "Infinity", "-Infinity", "[]", "[1]", "{}", '{"id": 1}'),
-    *("../1", "/1", "1/", "file:///etc/passwd", "<script>", "admin", "root", "A", "A7 ", "B7"),
-    f"A{2**63}",
-    *("A07", "A+7", "A７", "a7", "JOHN_DOE", "john_doe ", "john_doe\0", "jose\u0301 😀", "josé"),
-    *("9" * 5_000, "-" + "9" * 5_000, "x" * 10_000, "😀" * 5_000, "1" + " " * 5_000),
-    *(
-        str(USER_UUID).upper(),
-        USER_UUID.hex,
-        f"{{{USER_UUID}}}",
-        f"urn:uuid:{USER_UUID}",
-        f"{USER_UUID} ",
-        f"{USER_UUID}\n",
-    ),
-    *(
-        str(USER_UUID)[:-1],
-        f"{USER_UUID}0",
-        str(USER_UUID).replace("-", "_"),
-        str(USER_UUID.int),
-        str(uuid.UUID(int=0)),
-    ),
-    *("0", "-1", "2", str(2**15), str(2**31), str(-(2**31) - 1), str(2**32), str(2**32 + 1)),
-    *(str(2**63), str(-(2**63) - 1), str(2**64), str(2**64 + 1), str(10**30)),
-    *(0, -1, 2, 2**31, 2**32 + 1, 2**63, -(2**63) - 1, 2**64 + 1, 10**30, 10**4_000),
-    *(None, True, False, 1.0, 1.5, -0.0, 1e300, float("inf"), float("nan")),
-    *([], ["1"], [1], [[]], [None], {}, {"id": 1}, {"": {}}, {"sub": "1"}),
-]

@@ -1,6 +1,6 @@
 """Kill a server process during a thousand changes; each change must be complete or have no effect.
 
-    python benchmarks/kills.py [postgresql+psycopg://postgres@127.0.0.1/test]
+    .ci/run kills
 
 Clients edit profiles and upload and remove avatars in an app that gunicorn serves with one worker.
 The worker gets SIGKILL at random moments, and just after a file has been created or removed. The
@@ -34,12 +34,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from databases import empty_schema
 from flask_jwt_extended import create_access_token
-from kills_host import User, create_app, db
 from PIL import Image
-from processes import children_of, free_port, is_listening, wait_until
 from sqlalchemy import make_url, select
+
+from kills_host import User, create_app, db
+from postgresql import empty_schema
+from processes import children_of, free_port, is_listening, wait_until
 
 HERE = Path(__file__).parent
 CLIENTS, USERS_OF_EACH = 4, 3
