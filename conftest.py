@@ -1,4 +1,4 @@
-"""Runs the code blocks of the README and the docs as tests, and adds the --database option."""
+"""Runs the code blocks of the README and the docs as tests, and adds options."""
 
 from __future__ import annotations
 
@@ -42,12 +42,17 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the --database option, which may be repeated."""
+    """Add the options --database and --thorough."""
     parser.addoption(
         "--database",
         action="append",
         metavar="URL",
         help="run the tests on this database instead of in-memory SQLite; may be repeated",
+    )
+    parser.addoption(
+        "--thorough",
+        action="store_true",
+        help="send more random requests, and every hostile token by every method, as CI does",
     )
 
 

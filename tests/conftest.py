@@ -22,11 +22,6 @@ from werkzeug.test import TestResponse
 
 from flask_profile import ProfileBlueprint, ProfileMixin
 
-# .ci/run uses the second one.
-settings.register_profile("quick", deadline=None, max_examples=50)
-settings.register_profile("thorough", deadline=None, max_examples=250)
-settings.load_profile("quick")
-
 SECRET = "a secret of more than thirty-two bytes"
 JOHN = {
     "id": 1,
@@ -120,6 +115,13 @@ class Host:
         yield executed
         for engine in engines:
             event.remove(engine, "before_cursor_execute", record)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the number of random requests of a test."""
+    number = 250 if config.getoption("--thorough") else 50
+    settings.register_profile("requests", deadline=None, max_examples=number)
+    settings.load_profile("requests")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

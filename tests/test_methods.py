@@ -6,6 +6,9 @@ methods return the same errors, and that they change nothing.
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import cycle
+
 import pytest
 from sqlalchemy import Integer, String, Uuid
 
@@ -51,14 +54,26 @@ def summarize(response, body):
     return response.status_code, body, *(response.headers.get(name) for name in HEADERS)
 
 
-def assert_all_methods_refuse_like_post(host_app, tokens, location="headers"):
-    """Send each token with each method, and check that no row and no file is written."""
+@pytest.fixture
+def assert_methods_refuse_like_post(request):
+    """Return a function that sends tokens, and checks that no row and no file is written.
+
+    Each token is sent with POST and with one of the other methods in turn; with --thorough, with
+    all of them.
+    """
+    methods_in_turn = [[method] for method in REQUESTS]
+    if request.config.getoption("--thorough"):
+        methods_in_turn = [[*REQUESTS]]
+    return partial(assert_refused_like_post, methods_in_turn)
+
+
+def assert_refused_like_post(methods_in_turn, host_app, tokens, location="headers"):
     before = read_users(host_app)
     with host_app.statements() as statements:
-        for case, token in tokens.items():
+        for (case, token), methods in zip(tokens.items(), cycle(methods_in_turn), strict=False):
             refused = send(host_app, "POST", token, location)
             assert refused.status_code in {401, 404}, case
-            for method in REQUESTS:
+            for method in methods:
                 response = send(host_app, method, token, location)
                 body = b"" if method == "HEAD" else refused.data
                 assert summarize(response, response.data) == summarize(refused, body), (
@@ -73,7 +88,7 @@ def assert_all_methods_refuse_like_post(host_app, tokens, location="headers"):
 @pytest.mark.parametrize("location", ["headers", "json"])
 @pytest.mark.parametrize("host_name", HOSTS)
 def test_a_token_that_post_refuses_gets_the_same_response_from_every_method(
-    host_name, location, host_with_all_methods
+    host_name, location, host_with_all_methods, assert_methods_refuse_like_post
 ):
     host_app = host_with_all_methods(JWT_TOKEN_LOCATION=location, **HOSTS[host_name])
     tokens = {
@@ -83,7 +98,7 @@ def test_a_token_that_post_refuses_gets_the_same_response_from_every_method(
         and response != PROFILE
         and (location == "json" or fits_in_header(token))
     }
-    assert_all_methods_refuse_like_post(host_app, tokens, location)
+    assert_methods_refuse_like_post(host_app, tokens, location)
 
 
 @pytest.mark.parametrize("host_name", ["HS256", "aud and iss", "ES256"])
@@ -119,12 +134,14 @@ ID_TYPES = {
 
 
 @pytest.mark.parametrize("case", ID_TYPES)
-def test_a_hostile_identity_is_not_found_by_any_method(case, host_with_all_methods):
+def test_a_hostile_identity_is_not_found_by_any_method(
+    case, host_with_all_methods, assert_methods_refuse_like_post
+):
     type_, user_id, config = ID_TYPES[case]
     host_app = host_with_all_methods(
         model=model_with_id(type_), user_id=user_id, JWT_VERIFY_SUB=False, **config
     )
-    assert_all_methods_refuse_like_post(
+    assert_methods_refuse_like_post(
         host_app, {n: host_app.token(identity) for n, identity in enumerate(IDENTITIES)}
     )
 
@@ -133,6 +150,5 @@ def test_a_hostile_identity_is_not_found_by_any_method(case, host_with_all_metho
 def test_a_user_that_post_refuses_is_refused_by_every_method(user, host_with_all_methods):
     host_app = host_with_all_methods()
     host_app.add(id=2, username="ann", email="ann@example.com", is_active=False)
-    assert_all_methods_refuse_like_post(
-        host_app, {user: host_app.token({"inactive": "2", "deleted": "3"}[user])}
-    )
+    token = host_app.token({"inactive": "2", "deleted": "3"}[user])
+    assert_refused_like_post([[*REQUESTS]], host_app, {user: token})
