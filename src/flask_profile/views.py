@@ -45,7 +45,7 @@ class AuthenticatedView(MethodView):
         self._handlers = {method: getattr(self, method.lower()) for method in endpoint.methods}
 
     def dispatch_request(self, **_url_values: object) -> Response:
-        """Return the response to the current request, whatever happens."""
+        """Return the response to the current request; most exceptions become one, too."""
         if request.method == "OPTIONS":
             return self.responder.options(_allowed_methods())
         handler = self._handlers.get(request.method)
@@ -68,7 +68,7 @@ class AuthenticatedView(MethodView):
 
     def _authenticate(self) -> tuple[object, Any]:
         """Return the identity of the token and its user, or raise why there is none."""
-        load_user = self.resource.load_user  # A wrong configuration is told for any token.
+        load_user = self.resource.load_user  # May raise ConfigurationError, for any token.
         identity = verify_identity()
         self.require_media_type()
         user = load_user(identity)
