@@ -180,7 +180,8 @@ def define(model: Callable[[SQLAlchemy], type[Any]] | None) -> tuple[SQLAlchemy,
     """Return a SQLAlchemy and its model, the same for all hosts with the model of one function.
 
     To map a model takes as long as all else that a host needs, and one SQLAlchemy can serve many
-    apps. A test that listens to the events of the session or of the model uses ``listen``.
+    apps. A test that listens to events of the session or the model uses ``listen``, and a test that
+    changes the model gives its host a SQLAlchemy of its own.
     """
     if model is None:
         return SQLAlchemy(), None

@@ -236,7 +236,7 @@ def test_after_a_migration_alembic_finds_no_difference(host, tmp_path, monkeypat
 
     # It would disable the loggers that exist already.
     monkeypatch.setattr("logging.config.fileConfig", lambda _path: None)
-    host_app = host()
+    host_app = host(db=SQLAlchemy())  # Its own, since this test changes the table.
     flask_migrate.Migrate(host_app.app, host_app.db)
     migrations = str(tmp_path / "migrations")
 
