@@ -112,7 +112,7 @@ _ATTRIBUTE = "flask_profile_endpoint"
 
 
 def mark_view(view: Callable[..., Any], endpoint: Endpoint) -> None:
-    """Let a view function know its endpoint, as do the decorators that the host wraps it in."""
+    """Attach an endpoint to its view; ``functools.wraps`` copies it to a decorator of the host."""
     setattr(view, _ATTRIBUTE, endpoint)
 
 

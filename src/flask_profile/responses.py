@@ -79,7 +79,7 @@ class Responder:
         return response
 
     def _report(self, error: Exception) -> None:
-        """Do what Flask does with an unhandled exception, but for its response."""
+        """Do what Flask does with an unhandled exception, except for its response."""
         propagate = self._app.config["PROPAGATE_EXCEPTIONS"]
         if propagate or (propagate is None and (self._app.testing or self._app.debug)):
             raise error

@@ -1,4 +1,4 @@
-"""Which methods a URL of ours takes, so that we make its 405 and the host's routes stay its own."""
+"""Which methods a URL takes: a 405 response is ours, and the host's own routes on it still work."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class AvatarStorage:
         return name
 
     def remove(self, name: object) -> None:
-        """Remove a file that this class has stored; log a failure, which is worth no more."""
+        """Remove a file that this class has stored; a failure is logged, not raised."""
         if isinstance(name, str) and _STORED_NAME.fullmatch(name):
             try:
                 self._store.delete(name)

@@ -20,6 +20,7 @@ from .users import find_user
 
 if TYPE_CHECKING:
     from .checks import Problem
+    from .requests import ClientRequest
 
 profile_commands = AppGroup(
     "profile",
@@ -67,9 +68,7 @@ def show(*, user: str, blueprint: str | None, as_json: bool) -> None:
 
     USER is an identity, a username or an email.
     """
-    profile = choose_profile(current_app, blueprint)
-    token = create_token(find_user(profile.endpoint.resource, user))
-    request = build_request(profile, token)
+    _, request = _prepare_request(user, blueprint)
     response = current_app.test_client(use_cookies=False).open(**asdict(request))
     body = response.get_data(as_text=True)
     if not as_json and response.is_json:
@@ -90,13 +89,11 @@ def print_token(*, user: str, blueprint: str | None, as_json: bool) -> None:
 
     USER is an identity, a username or an email.
     """
-    profile = choose_profile(current_app, blueprint)
-    token = create_token(find_user(profile.endpoint.resource, user))
-    curl = build_request(profile, token).curl()
+    token, request = _prepare_request(user, blueprint)
     if as_json:
-        click.echo(json.dumps({"access_token": token, "curl": curl}))
+        click.echo(json.dumps({"access_token": token, "curl": request.curl()}))
     else:
-        click.echo(f"{token}\n\n{curl}")
+        click.echo(f"{token}\n\n{request.curl()}")
 
 
 @profile_commands.command()
@@ -107,6 +104,13 @@ def openapi(*, as_json: bool) -> None:
     from ..openapi import openapi_spec
 
     click.echo(json.dumps(openapi_spec(current_app), indent=None if as_json else 2))
+
+
+def _prepare_request(user: str, blueprint: str | None) -> tuple[str, ClientRequest]:
+    """Return an access token for a user, and the request that reads the profile with it."""
+    profile = choose_profile(current_app, blueprint)
+    token = create_token(find_user(profile.endpoint.resource, user))
+    return token, build_request(profile, token)
 
 
 def _print_problems(problems: Iterable[Problem]) -> None:

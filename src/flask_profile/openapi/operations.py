@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..errors import (
@@ -57,6 +57,12 @@ class Operation:
     refusals: tuple[type[RefusalError], ...] = ()
 
 
+_GET = Operation(
+    summary="Read the profile of the token's user",
+    conditions=("If-None-Match", "If-Match"),
+    successes=(PROFILE_WITH_ETAG, NOT_MODIFIED),
+    refusals=(PreconditionFailedError,),
+)
 # By the name of the endpoint and the method.
 _OPERATIONS = {
     ("profile", "POST"): Operation(
@@ -64,17 +70,9 @@ _OPERATIONS = {
         body=describe_post_body,
         successes=(PROFILE,),
     ),
-    ("profile", "GET"): Operation(
-        summary="Read the profile of the token's user",
-        conditions=("If-None-Match", "If-Match"),
-        successes=(PROFILE_WITH_ETAG, NOT_MODIFIED),
-        refusals=(PreconditionFailedError,),
-    ),
-    ("profile", "HEAD"): Operation(
-        summary="Ask whether the profile of the token's user has changed",
-        conditions=("If-None-Match", "If-Match"),
-        successes=(PROFILE_WITH_ETAG, NOT_MODIFIED),
-        refusals=(PreconditionFailedError,),
+    ("profile", "GET"): _GET,
+    ("profile", "HEAD"): replace(
+        _GET, summary="Ask whether the profile of the token's user has changed"
     ),
     ("profile", "PATCH"): Operation(
         summary="Change the profile of the token's user by a JSON merge patch (RFC 7396)",
