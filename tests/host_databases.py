@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sqlalchemy import select
+from sqlalchemy import create_engine, select, text
 
 
 def shared_database_config(database):
@@ -42,3 +42,23 @@ def close_pooled_connection(host):
     driver = pooled.driver_connection
     pooled.close()
     driver.close()
+
+
+def kill_pooled_connection(host):
+    """Let the server end a connection of the host's pool; SQLite has no server."""
+    with host.app.app_context():
+        engine = host.db.engine
+    find, kill = {
+        "postgresql": ("SELECT pg_backend_pid()", "SELECT pg_terminate_backend({})"),
+        "mysql": ("SELECT connection_id()", "KILL {}"),
+        "sqlite": ("SELECT 1", None),
+    }[engine.dialect.name]
+    with engine.connect() as connection:
+        number = connection.scalar(text(find))
+    if kill is None:
+        close_pooled_connection(host)
+        return
+    other = create_engine(engine.url)
+    with other.connect() as connection:
+        connection.execute(text(kill.format(number)))
+    other.dispose()

@@ -10,22 +10,28 @@ from flask_sqlalchemy.session import Session
 from marshmallow import post_dump
 from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import with_loader_criteria
+from sqlalchemy.orm import scoped_session, with_loader_criteria
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.pool import QueuePool
 
-from conftest import JOHN_AS_JSON
+from conftest import JOHN, JOHN_AS_JSON
 from contract import JOHN_PROFILE, NOT_FOUND
 from flask_profile import ProfileMixin, ProfileSchema
-from host_databases import close_pooled_connection, shared_database_config
+from host_databases import (
+    close_pooled_connection,
+    kill_pooled_connection,
+    shared_database_config,
+)
 from schemas import Initials
 
 
-class TestSession:
-    @pytest.fixture
-    def persistent_config(self, database):
-        """The config of a database that still exists when its connections are closed."""
-        return shared_database_config(database)
+@pytest.fixture
+def persistent_config(database):
+    """The config of a database that still exists when its connections are closed."""
+    return shared_database_config(database)
 
+
+class TestSession:
     @pytest.fixture
     def single_connection_host(self, host, persistent_config):
         """A host whose pool has a single connection and does not wait for a second one."""
@@ -76,11 +82,14 @@ class TestSession:
             listen(john.db.session, "do_orm_execute", only_staff)
         assert john.post().json == NOT_FOUND
 
-    def test_an_after_begin_listener_of_the_session_is_honoured(self, john, listen):
-        begun = []
-        listen(john.db.session, "after_begin", lambda *_: begun.append(True))
+    @pytest.mark.parametrize(
+        "name", ["after_begin", "after_transaction_create", "after_transaction_end"]
+    )
+    def test_a_listener_to_the_transactions_of_the_session_is_honoured(self, name, john, listen):
+        calls = []
+        listen(john.db.session, name, lambda *_: calls.append(name))
         assert john.post().status_code == 200
-        assert begun == [True]
+        assert calls == [name]
 
     def test_a_listener_added_after_the_first_request_is_honoured(self, john, listen):
         assert john.post().status_code == 200
@@ -119,8 +128,8 @@ class TestSession:
     @pytest.mark.parametrize("schema", [ProfileSchema, Initials])
     def test_a_dead_connection_in_the_pool_is_replaced(self, schema, host, persistent_config):
         host_app = host(PROFILE_SCHEMA=schema, **persistent_config).add()
-        for _ in range(2):
-            close_pooled_connection(host_app)
+        for end_connection in (close_pooled_connection, kill_pooled_connection) * 2:
+            end_connection(host_app)
             assert host_app.post().json.items() >= JOHN_PROFILE.items()
 
     @pytest.mark.parametrize(
@@ -160,6 +169,49 @@ class TestSession:
             assert host_app.db.engines["users"] is not host_app.db.engine
         assert host_app.post().get_data(as_text=True) == JOHN_AS_JSON
 
+    def test_execute_of_a_custom_session_class_is_used(self, host):
+        executed = []
+
+        class RecordingSession(Session):
+            def execute(self, statement, *arguments, **options):
+                executed.append(statement)
+                return super().execute(statement, *arguments, **options)
+
+        host_app = host(db=SQLAlchemy(session_options={"class_": RecordingSession})).add()
+        executed.clear()
+        assert host_app.post().get_data(as_text=True) == JOHN_AS_JSON
+        assert len(executed) == 1
+
+    @pytest.mark.skipif(
+        not hasattr(Session, "execution_options"), reason="SQLAlchemy 2.0 has no such options"
+    )
+    def test_execution_options_of_the_session_are_honoured(self, host):
+        options = {"schema_translate_map": {None: "missing"}}
+        host_app = host(db=SQLAlchemy(session_options={"execution_options": options}))
+        with host_app.app.app_context():
+            host_app.db.create_all()
+        assert host_app.post().status_code == 500
+
+    def test_a_schema_translate_map_of_the_request_is_honoured(self, john):
+        @john.app.before_request
+        def choose_schema():
+            options = {"schema_translate_map": {None: "missing"}}
+            john.db.session.connection(execution_options=options)
+
+        assert john.post().status_code == 500
+
+    def test_a_session_factory_of_the_host_is_used(self, host):
+        made = []
+
+        def make_session(**options):
+            made.append(options)
+            return Session(host_app.db, **options)
+
+        host_app = host(db=SQLAlchemy()).add()
+        host_app.db.session = scoped_session(make_session)
+        assert host_app.post().get_data(as_text=True) == JOHN_AS_JSON
+        assert made == [{}]
+
     def test_get_bind_of_a_custom_session_class_is_used(self, host, create_database):
         class RoutingSession(Session):
             def get_bind(self, mapper=None, clause=None, **options):
@@ -189,3 +241,70 @@ class TestSession:
             assert host_app.post().get_data(as_text=True) == JOHN_AS_JSON
         assert len(statements) == 1
         connection.close()
+
+
+class TestDriverSettings:
+    """A connection goes back to the pool as it came from it."""
+
+    def pooled_isolation_level(self, host):
+        with host.app.app_context():
+            engine = host.db.engine
+        with engine.connect() as connection:
+            return connection.get_isolation_level()
+
+    def test_the_isolation_level_of_the_engine_stays(self, host):
+        host_app = host(SQLALCHEMY_ENGINE_OPTIONS={"isolation_level": "SERIALIZABLE"}).add()
+        for _ in range(2):
+            assert host_app.post().get_data(as_text=True) == JOHN_AS_JSON
+            assert self.pooled_isolation_level(host_app) == "SERIALIZABLE"
+
+    @pytest.mark.parametrize("level", ["SERIALIZABLE", "AUTOCOMMIT"])
+    def test_an_isolation_level_that_a_connect_listener_sets_stays(self, level, john):
+        with john.app.app_context():
+            engine = john.db.engine
+
+        @event.listens_for(engine, "connect")
+        def set_level(connection, _record):
+            engine.dialect.set_isolation_level(connection, level)
+
+        if engine.dialect.name != "sqlite":  # Its database would be gone with its connection.
+            engine.dispose()
+        before = self.pooled_isolation_level(john)
+        for _ in range(2):
+            assert john.post().get_data(as_text=True) == JOHN_AS_JSON
+            assert self.pooled_isolation_level(john) == before
+
+    @pytest.mark.parametrize("pool_options", [{}, {"pool_pre_ping": True}])
+    @pytest.mark.parametrize("execution_options", [{}, {"stream_results": True}])
+    def test_what_the_driver_knows_of_transactions_stays(
+        self, pool_options, execution_options, host, persistent_config
+    ):
+        host_app = host(SQLALCHEMY_ENGINE_OPTIONS=pool_options, **persistent_config).add()
+        with host_app.app.app_context():
+            host_app.db.engine.update_execution_options(**execution_options)
+        before = self.read_settings(host_app)
+        for _ in range(10):
+            assert host_app.post().get_data(as_text=True) == JOHN_AS_JSON
+        assert self.read_settings(host_app) == before
+
+    def read_settings(self, host):
+        """Return the attributes of a pooled connection of the driver that a transaction is of."""
+        names = ("autocommit", "deferrable", "isolation_level", "prepare_threshold", "read_only")
+        with host.app.app_context():
+            pooled = host.db.engine.raw_connection()
+        settings = {n: repr(getattr(pooled.driver_connection, n, None)) for n in names}
+        pooled.close()
+        return settings
+
+
+class TestLoadListeners:
+    def test_a_load_listener_of_the_model_is_honoured(self, host):
+        host_app = host(db=SQLAlchemy())
+
+        @event.listens_for(host_app.User, "load")
+        def decrypt(user, _context):
+            set_committed_value(user, "first_name", user.first_name[::-1])
+
+        with host_app.add().statements() as statements:
+            assert host_app.post().json["first_name"] == JOHN["first_name"][::-1]
+        assert len(statements) == 1

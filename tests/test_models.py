@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 
@@ -226,6 +228,12 @@ def test_a_migration_creates_the_same_column_without_importing_the_library(diale
     # Alembic renders a type like this in a migration script.
     rendered = eval(f"{column_type.__module__}.{column_type!r}", {"sa": sqlalchemy})
     assert rendered.compile(dialect=dialect) == column_type.compile(dialect=dialect)
+
+
+def test_a_migration_runs_in_a_process_that_has_no_dialect_of_mysql(host):
+    column_type = inspect(host().User).columns.date_joined.type
+    code = f"import sqlalchemy as sa; {column_type.__module__}.{column_type!r}"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.filterwarnings("ignore:'get_engine' is deprecated")  # Flask-Migrate uses it.

@@ -25,7 +25,7 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
 from jwt import DecodeError
 from marshmallow import Schema, fields, pre_dump, validate
-from sqlalchemy import Integer, create_engine, event, orm
+from sqlalchemy import Engine, Integer, create_engine, event, orm
 from sqlalchemy.types import TypeDecorator
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import Map, Rule
@@ -35,6 +35,10 @@ from werkzeug.wrappers import Request
 import flask_profile
 from conftest import SECRET
 
+SESSION_EVENTS = (
+    *("do_orm_execute", "after_begin"),
+    *("after_transaction_create", "after_transaction_end"),
+)
 PACKAGE = Path(flask_profile.__file__).parent
 
 
@@ -165,24 +169,59 @@ class TestFlaskJwtExtended:
 
 
 class TestSqlAlchemy:
-    """connections.py leaves out the session where no listener would notice."""
+    """connections.py leaves out the session, and autocommit.py the transaction, if none listens."""
 
     def test_a_session_knows_its_listeners(self):
         factory = orm.sessionmaker()
         session = factory()
-        assert not session.dispatch.do_orm_execute
-        assert not session.dispatch.after_begin
-        event.listen(factory, "do_orm_execute", lambda _state: None)
-        event.listen(factory, "after_begin", lambda *_: None)
-        assert session.dispatch.do_orm_execute
-        assert session.dispatch.after_begin
+        for name in SESSION_EVENTS:
+            assert not getattr(session.dispatch, name)
+            event.listen(factory, name, lambda *_: None)
+            assert getattr(session.dispatch, name)
 
-    def test_an_engine_knows_its_listeners_and_its_driver(self):
-        engine = create_engine("sqlite://")
-        assert not engine.dispatch.begin
+    def test_an_engine_knows_whether_anything_listens_to_it(self):
+        engine, other = create_engine("sqlite://"), create_engine("sqlite://")
+        assert not engine._has_events
         event.listen(engine, "begin", lambda _connection: None)
-        assert engine.dispatch.begin
-        assert issubclass(engine.dialect.loaded_dbapi.Error, Exception)
+        assert engine._has_events
+        assert not other._has_events
+
+    def test_an_engine_knows_whether_anything_listens_to_all_engines(self):
+        def listener(_connection):
+            pass
+
+        class OneEngine(Engine):  # Listeners to Engine itself would stay.
+            pass
+
+        engine = create_engine("sqlite://")
+        engine.__class__ = OneEngine
+        assert not engine._has_events
+        event.listen(OneEngine, "begin", listener)
+        assert engine._has_events
+
+    def test_a_sessionmaker_subclasses_the_class_that_it_is_given(self):
+        class HostSession(Session):
+            pass
+
+        assert orm.sessionmaker(class_=Session).class_.__bases__ == (Session,)
+        assert orm.sessionmaker(class_=HostSession).class_.__bases__ == (HostSession,)
+        assert type(SQLAlchemy().session) is orm.scoped_session
+        assert SQLAlchemy().session.session_factory.class_.__bases__ == (Session,)
+
+    def test_a_mapper_knows_the_listeners_to_the_loading_of_its_entities(self):
+        class Base(orm.DeclarativeBase):
+            pass
+
+        class User(flask_profile.ProfileMixin, Base):
+            __tablename__ = "users"
+
+        events = User.__mapper__.class_manager.dispatch
+        assert not events.load
+        assert not events.refresh
+        event.listen(User, "load", lambda *_: None)
+        event.listen(User, "refresh", lambda *_: None)
+        assert events.load
+        assert events.refresh
 
     def test_the_scoped_session_knows_whether_it_has_a_session(self, app):
         session = current_app.extensions["sqlalchemy"].session
@@ -261,8 +300,8 @@ class TestApispec:
         assert build_reference("schema", 3, "Pet") == {"$ref": "#/components/schemas/Pet"}
 
 
-# The first is tested above; the second is only a type, which the type checkers find.
-PRIVATE_NAMES = {"_decode_key_callback", "_AbstractLoad"}
+# The first two are tested above; the third is only a type, which the type checkers find.
+PRIVATE_NAMES = {"_decode_key_callback", "_has_events", "_AbstractLoad"}
 
 
 def test_every_private_name_is_listed_here():

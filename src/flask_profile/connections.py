@@ -1,21 +1,34 @@
-"""How the statement of a profile reaches the database: by the session, or a lean connection."""
+"""How the statement of a profile reaches the database: the session, or a lean connection."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import scoped_session, sessionmaker
+
+from .autocommit import autocommit, may_use_autocommit
 
 if TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
     from sqlalchemy import Executable
-    from sqlalchemy.engine import Connection, Dialect, Result
+    from sqlalchemy.engine import Dialect, Result
     from sqlalchemy.orm import Mapper, Session
+
+
+def current_session(db: SQLAlchemy) -> Session:
+    """Return the session of the current request.
+
+    ``db.session`` is asked each time, since a test suite may put another one in its place for each
+    test: a ``scoped_session``, or a session itself.
+    """
+    in_place: Any = db.session
+    session: Session = in_place() if isinstance(in_place, scoped_session) else in_place
+    return session
 
 
 class StatementReader:
@@ -38,21 +51,18 @@ class StatementReader:
         *,
         selects_columns: bool,
     ) -> None:
-        self._session = db.session
+        self._db = db
         self._mapper = mapper
         self._statement: Any = statement
         self._take = take
         self._selects_columns = selects_columns
-        # Used for a request that has no session yet. To create one in each request, only to ask for
-        # its bind and its listeners, would make a request 7 % slower on SQLite.
-        self._unused_session = db.session.session_factory()
-        # A get_bind() of the host may choose another bind for each session.
-        self._has_own_binds = type(self._unused_session).get_bind is not FlaskSession.get_bind
+        self._stand_in: tuple[object, Session | None] = (None, None)
 
     @property
     def dialect(self) -> Dialect:
         """The dialect of the database that is read."""
-        dialect: Dialect = self._bind(self._current_session()).dialect
+        bind = self._find_lean_engine() or self._bind(current_session(self._db))
+        dialect: Dialect = bind.dialect
         return dialect
 
     def fetch(self, parameters: dict[str, object]) -> Any:
@@ -62,29 +72,19 @@ class StatementReader:
         that transaction, and could exhaust the pool. Else, a pooled connection that turns out to be
         dead is replaced once.
         """
-        session = self._current_session()
-        if session.in_transaction():
+        engine = self._find_lean_engine()
+        fetch = self._fetch_and_close if engine is None else partial(self._fetch_lean, engine)
+        if engine is None and current_session(self._db).in_transaction():
             return self._fetch_in_session(parameters)
-        fetch = self._choose_fetch(session)
         try:
             return fetch(parameters)
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise
-        self._current_session().rollback()
         return fetch(parameters)
 
-    def _choose_fetch(self, session: Session) -> Callable[[dict[str, object]], Any]:
-        """Return the cheapest way to execute the statement outside a transaction of the host."""
-        if _has_listeners(session):
-            return self._fetch_in_session
-        bind = self._bind(session) if self._selects_columns else None
-        if isinstance(bind, Engine):
-            return partial(self._fetch_lean, bind)
-        return self._fetch_and_close
-
     def _fetch_in_session(self, parameters: dict[str, object]) -> Any:
-        return self._take(self._session().execute(self._statement, parameters))
+        return self._take(current_session(self._db).execute(self._statement, parameters))
 
     def _fetch_and_close(self, parameters: dict[str, object]) -> Any:
         """Let the session execute the statement, and end the transaction that this begins.
@@ -94,41 +94,61 @@ class StatementReader:
         try:
             return self._fetch_in_session(parameters)
         finally:
-            transaction = self._session().get_transaction()
+            transaction = current_session(self._db).get_transaction()
             if transaction is not None:
                 transaction.close()
 
     def _fetch_lean(self, engine: Engine, parameters: dict[str, object]) -> Any:
         """Execute the statement on a connection from the pool, without a session."""
         with engine.connect() as connection:
-            _save_round_trips(connection)
-            return self._take(connection.execute(self._statement, parameters))
+            if not may_use_autocommit(engine):
+                return self._take(connection.execute(self._statement, parameters))
+            with autocommit(connection):
+                return self._take(connection.execute(self._statement, parameters))
 
-    def _current_session(self) -> Session:
-        """Return the request's session, or the unused one where the request has none yet."""
-        exists = self._has_own_binds or self._session.registry.has()
-        return self._session() if exists else self._unused_session
+    def _find_lean_engine(self) -> Engine | None:
+        """Return the engine that a session of the request would use, or None if that must be used.
+
+        It must be used where the request has one already, where the host listens to what sessions
+        do, or gave them a class of its own. A stand-in answers this. To create a session in each
+        request, only to ask it, would make a request 5 % slower on SQLite.
+        """
+        sessions: Any = self._db.session
+        known, session = self._stand_in
+        if known is not sessions:
+            session = _make_stand_in(sessions) if self._selects_columns else None
+            self._stand_in = (sessions, session)
+        if session is None or sessions.registry.has() or _has_listeners(session):
+            return None
+        engine = self._bind(session)
+        return engine if isinstance(engine, Engine) else None
 
     def _bind(self, session: Session) -> Any:
         return session.get_bind(mapper=self._mapper, clause=self._statement)
 
 
-def _has_listeners(session: Session) -> bool:
-    """Tell whether the host listens to what its sessions execute or begin.
+def _make_stand_in(sessions: object) -> Session | None:
+    """Return a session like all of ``db.session``, or None unless these are Flask-SQLAlchemy's own.
 
-    Only the session calls these listeners, such as one that adds a criterion for a tenant.
+    A class of the host may do anything before it executes a statement. Options such as
+    ``schema_translate_map``, which SQLAlchemy 2.1 knows for sessions, are theirs too.
+    """
+    factory = sessions.session_factory if type(sessions) is scoped_session else None
+    if not isinstance(factory, sessionmaker) or factory.class_.__bases__ != (FlaskSession,):
+        return None
+    session: Session = factory()
+    return None if getattr(session, "execution_options", None) else session
+
+
+def _has_listeners(session: Session) -> bool:
+    """Tell whether the host listens to what only sessions do for a SELECT.
+
+    Such a listener may add a criterion for a tenant, or execute ``SET LOCAL``.
     """
     events: Any = session.dispatch
-    return bool(events.do_orm_execute or events.after_begin)
-
-
-def _save_round_trips(connection: Connection) -> None:
-    """Do without BEGIN and ROLLBACK on PostgreSQL, where each is a round trip.
-
-    A connection that is in a transaction refuses this, and a dead one fails. Both are left to the
-    statement, which works in the first case and raises the error of the second.
-    """
-    engine = connection.engine
-    if engine.dialect.name == "postgresql" and not engine.dispatch.begin:
-        with suppress(engine.dialect.loaded_dbapi.Error):
-            connection.execution_options(isolation_level="AUTOCOMMIT")
+    return bool(
+        events.do_orm_execute
+        or events.after_begin
+        or events.after_transaction_create
+        or events.after_transaction_end
+    )

@@ -11,6 +11,7 @@ from marshmallow.utils import get_value
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, StatementError
 
 from .conditions import require_match
+from .connections import current_session
 from .errors import ConfigurationError, ConstraintError, InvalidFieldsError
 from .locking import LockingQuery
 from .patching import PatchReader, require_attribute
@@ -18,6 +19,7 @@ from .signals import send_profile_updated
 from .uniqueness import find_taken
 
 if TYPE_CHECKING:
+    from flask_sqlalchemy import SQLAlchemy
     from sqlalchemy.orm import Session
 
     from .queries import ProfileQuery
@@ -48,7 +50,7 @@ class Editor:
 
     def __init__(self, app: Flask, query: ProfileQuery, schema: Schema) -> None:
         self._app = app
-        self._session: Callable[[], Session] = app.extensions["sqlalchemy"].session
+        self._db: SQLAlchemy = app.extensions["sqlalchemy"]
         self._query = query
         self._locking = LockingQuery(query)
         self.patch = PatchReader(app, query, schema)
@@ -74,7 +76,7 @@ class Editor:
         Raises:
             RefusalError, UserNotFoundError: Where the user cannot be changed so.
         """
-        session = self._session()
+        session = current_session(self._db)
         try:
             response, changes = self._flush(session, user, values, render)
         except Exception:

@@ -26,8 +26,9 @@ class LockingQuery:
 
     def load(self, session: Session, key: object) -> Any:
         """Return the user of a key as an entity, as it is now; or raise UserNotFoundError."""
-        bind_arguments = {"bind": self.bind(session)}
-        if self._query.dialect.name == "sqlite":
+        bind = self.bind(session)
+        bind_arguments = {"bind": bind}
+        if bind.dialect.name == "sqlite":
             # It has no FOR UPDATE, but one lock that the first write of a transaction takes.
             session.execute(self._update_nothing, bind_arguments=bind_arguments)
         result = session.execute(

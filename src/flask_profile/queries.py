@@ -49,7 +49,8 @@ class ProfileQuery:
         self.key = find_identity_attribute(self.mapper, settings.identity_field)
         self._tree, functions = inspect_schema(schema, model, settings)
         self._tree.setdefault(self.key, {})
-        is_of_columns = not functions and {*self._tree} <= {*self.mapper.column_attrs.keys()}
+        has_only_columns = {*self._tree} <= {*self.mapper.column_attrs.keys()}
+        is_of_columns = has_only_columns and not functions and not _has_load_listeners(self.mapper)
         self.columns = [*self._tree] if is_of_columns else []
         if not is_of_columns:
             add_mentioned(self._tree, functions, model)
@@ -97,6 +98,12 @@ class ProfileQuery:
             return result.unique().scalars().one_or_none()
         row = result.one_or_none()
         return row and dict(zip(self.columns, row, strict=True))
+
+
+def _has_load_listeners(mapper: Mapper[Any]) -> bool:
+    """Tell whether the host listens to the loading of entities, such as to decrypt an attribute."""
+    events: Any = mapper.class_manager.dispatch
+    return bool(events.load or events.refresh)
 
 
 def _loading_options(mapper: Mapper[Any], tree: AttributeTree) -> Iterator[_AbstractLoad]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import DateTime
-from sqlalchemy.dialects.mysql import DATETIME
 from sqlalchemy.types import TypeDecorator
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
+    from sqlalchemy.types import TypeEngine
 
 # These have no datetime with a time zone, or one that depends on the zone of the connection.
 _DIALECTS_WITHOUT_TIME_ZONES = {"mariadb", "mysql", "sqlite"}
@@ -30,18 +30,28 @@ class UtcDateTimeType(TypeDecorator[datetime]):
     MariaDB with microseconds, so that the time zone of a server or connection does not matter.
     """
 
-    impl = DateTime(timezone=True).with_variant(DATETIME(fsp=6), "mysql", "mariadb")
+    impl = DateTime(timezone=True)
     cache_ok = True
 
     def __init__(self) -> None:
         super().__init__()
         # Alembic renders a type as its module and repr(). With this module and the repr() below,
-        # a migration names SQLAlchemy's own types, and does not need this package.
+        # a migration names SQLAlchemy's own types, and does not need this package. Nothing but the
+        # repr() can import MySQL's, which is not imported on other databases.
         self.__module__ = "sa"
 
     def __repr__(self) -> str:
-        mysql = "sa.dialects.mysql.DATETIME(fsp=6)"
+        mysql = "__import__('sqlalchemy.dialects.mysql').dialects.mysql.DATETIME(fsp=6)"
         return f"DateTime(timezone=True).with_variant({mysql}, 'mysql', 'mariadb')"
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return the type of a database."""
+        if dialect.name not in {"mariadb", "mysql"}:
+            return super().load_dialect_impl(dialect)
+        # To import it with this module would take longer than to import this package.
+        from sqlalchemy.dialects.mysql import DATETIME
+
+        return dialect.type_descriptor(DATETIME(fsp=6))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Return what is stored: UTC, naive where the database has no time zones."""

@@ -14,6 +14,7 @@ from sqlalchemy import or_, select
 
 from ..auth import has_user_loader
 from ..columns import is_storable
+from ..connections import current_session
 from ..errors import ConfigurationError, UserNotFoundError
 
 if TYPE_CHECKING:
@@ -88,5 +89,4 @@ def _load_entity(query: ProfileQuery, key: object) -> object:
 
 
 def _session() -> Session:
-    session: Session = current_app.extensions["sqlalchemy"].session()
-    return session
+    return current_session(current_app.extensions["sqlalchemy"])

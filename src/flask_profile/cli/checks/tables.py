@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import UniqueConstraint, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
+from ...connections import current_session
 from ...locking import LockingQuery
 from ..failures import describe_failure
 from .problem import Problem
@@ -30,7 +31,7 @@ def check_tables(app: Flask, query: ProfileQuery) -> Iterator[Problem]:
         app: The app.
         query: The query that reads its users.
     """
-    bind = LockingQuery(query).bind(app.extensions["sqlalchemy"].session())
+    bind = LockingQuery(query).bind(current_session(app.extensions["sqlalchemy"]))
     create = _MIGRATE if "migrate" in app.extensions else _CREATE
     try:
         inspector = inspect(bind)

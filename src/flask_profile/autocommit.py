@@ -1,0 +1,66 @@
+"""Autocommit for one statement on PostgreSQL, which saves BEGIN and ROLLBACK: two round trips."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
+
+# The drivers that change to autocommit without sending anything, and their attribute of READ ONLY.
+_READ_ONLY_ATTRIBUTES = {"psycopg": "read_only", "psycopg2": "readonly"}
+
+
+def may_use_autocommit(engine: Engine) -> bool:
+    """Tell whether nothing that the host has set for an engine may need a transaction.
+
+    A listener may execute ``SET LOCAL``, and the execution option ``stream_results`` a cursor that
+    ends with its transaction. ``_has_events`` is true where anything listens to the engine.
+    """
+    dialect = engine.dialect
+    has_events: bool = engine._has_events  # pyright: ignore[reportPrivateUsage]
+    is_known = dialect.name == "postgresql" and dialect.driver in _READ_ONLY_ATTRIBUTES
+    return is_known and not has_events and not engine.get_execution_options()
+
+
+@contextmanager
+def autocommit(connection: Connection) -> Generator[None]:
+    """Let the driver use no transaction in the ``with`` block, where that is certain to be safe.
+
+    It is set on the driver's own connection, which then goes back to the pool as it came. The
+    option of SQLAlchemy resets an isolation level that the host has set there.
+    """
+    driver: Any = connection.connection.driver_connection
+    if not _try_autocommit(driver, _READ_ONLY_ATTRIBUTES[connection.dialect.driver]):
+        yield
+        return
+    is_psycopg = hasattr(driver, "prepare_threshold")
+    threshold = driver.prepare_threshold if is_psycopg else None
+    try:
+        if is_psycopg:
+            # Behind a pooler, the next statement may reach a server that it was not prepared on.
+            driver.prepare_threshold = None
+        yield
+    finally:
+        try:
+            if is_psycopg:
+                driver.prepare_threshold = threshold
+            driver.autocommit = False
+        except Exception:  # It is closed or still busy.
+            connection.invalidate()
+
+
+def _try_autocommit(driver: Any, read_only: str) -> bool:
+    """Set autocommit, if the driver's connection has no transaction and default settings.
+
+    Settings such as SERIALIZABLE only hold in a transaction. A closed connection is left to the
+    statement, whose error tells SQLAlchemy that it is closed.
+    """
+    settings = (driver.isolation_level, driver.deferrable, getattr(driver, read_only))
+    if driver.autocommit or settings != (None, None, None):
+        return False
+    with suppress(Exception):  # The driver refuses this within a transaction.
+        driver.autocommit = True
+    return bool(driver.autocommit)
