@@ -6,7 +6,7 @@ It runs on SQLite, or in a separate schema on PostgreSQL. It counts the SQL stat
 trips to the server for each profile. It also compares the time of a request with the time of the
 view written by hand, alternately in one process, so that the speed of the machine does not matter.
 It exits with status 1 if a profile takes more than one statement or round trip, or if the view
-by hand takes less than 1.3 times as long.
+by hand takes less than 1.3 times as long on SQLite, or 1.45 times on PostgreSQL.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from sqlalchemy import URL, event, make_url
 from postgresql import empty_schema
 from wsgi import call_wsgi
 
-ROUNDS, REQUESTS, MIN_RATIO = 50, 40, 1.3
+ROUNDS, REQUESTS = 50, 40
+MIN_RATIOS = {"sqlite": 1.3, "postgresql": 1.45}
 BENCHMARKS = Path(__file__).parent
 
 
@@ -103,22 +104,27 @@ def check(url: URL) -> None:
     ours, by_hand = load_contenders(url)
     ratio = compare(ours, by_hand)
 
+    round_trips_before = proxy.round_trips if proxy else 0
+    bearer = ours.create_token(1, 3600)
+    for _ in range(REQUESTS):
+        time_request(ours, bearer)
+    round_trips = (proxy.round_trips - round_trips_before) / REQUESTS if proxy else 0
+
+    # This listener must not be there before: the library saves no round trip where one listens.
     statements: list[str] = []
     with ours.app.app_context():
         engine = ours.db.engine
     event.listen(
         engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2])
     )
-    bearer = ours.create_token(1, 3600)
-    round_trips_before = proxy.round_trips if proxy else 0
     for _ in range(REQUESTS):
         time_request(ours, bearer)
     statement_count = len(statements) / REQUESTS
-    round_trips = (proxy.round_trips - round_trips_before) / REQUESTS if proxy else 0
-    name = engine.dialect.name
+
+    name, minimum = f"{engine.dialect.name}+{engine.driver}", MIN_RATIOS[engine.dialect.name]
     print(f"{name}: a profile takes {statement_count:g} statements, {round_trips:g} round trips")
-    print(f"The view by hand takes {ratio:.2f} times as long (the minimum is {MIN_RATIO})")
-    if statement_count != 1 or round_trips > 1 or ratio < MIN_RATIO:
+    print(f"The view by hand takes {ratio:.2f} times as long (the minimum is {minimum})")
+    if statement_count != 1 or round_trips > 1 or ratio < minimum:
         sys.exit("A profile has become slower.")
 
 

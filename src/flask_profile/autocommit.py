@@ -20,9 +20,10 @@ def may_use_autocommit(engine: Engine) -> bool:
     ends with its transaction. ``_has_events`` is true where anything listens to the engine.
     """
     dialect = engine.dialect
+    if dialect.name != "postgresql" or dialect.driver not in _READ_ONLY_ATTRIBUTES:
+        return False
     has_events: bool = engine._has_events  # pyright: ignore[reportPrivateUsage]
-    is_known = dialect.name == "postgresql" and dialect.driver in _READ_ONLY_ATTRIBUTES
-    return is_known and not has_events and not engine.get_execution_options()
+    return not has_events and not engine.get_execution_options()
 
 
 @contextmanager

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,11 +21,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import psycopg
 
 from faults_host import CONNECT_TIMEOUT, POOL_TIMEOUT, STATEMENT_TIMEOUT
+from postgres import Postgres
 from processes import children_of, free_port, is_listening, wait_until
 
 HERE = Path(__file__).parent
@@ -78,42 +75,6 @@ class LoadResult:
     def is_as_documented(self) -> bool:
         in_time = self.slowest < MAX_WAIT
         return {*self.responses} <= {SUCCESS, FAILURE} and self.lost == 0 and in_time
-
-
-class Postgres:
-    """A PostgreSQL cluster in a folder, which runs as an ordinary user."""
-
-    def __init__(self, folder: Path) -> None:
-        self._data = folder / "data"
-        self._data.mkdir(mode=0o700)
-        self._user: list[str] = []
-        if os.geteuid() == 0:  # PostgreSQL refuses to run as root.
-            shutil.chown(self._data, "postgres")
-            self._user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-        self._path = os.pathsep.join([*map(str, reversed(found)), os.environ["PATH"]])
-        self._port = free_port()
-        self.url = f"postgresql+psycopg://postgres@127.0.0.1:{self._port}/postgres"
-        self._run("initdb", "--no-sync", "--auth=trust", "--username=postgres", self._data)
-
-    def start(self) -> None:
-        options = f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
-        self._run(
-            "pg_ctl", "--wait", "-D", self._data, "-l", self._data / "log", "-o", options, "start"
-        )
-
-    def stop(self, mode: str) -> None:
-        self._run("pg_ctl", "--wait", "-D", self._data, "-m", mode, "stop")
-
-    def connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(self.url.replace("+psycopg", ""), autocommit=True)
-
-    def _run(self, program: str, *arguments: object) -> None:
-        path = shutil.which(program, path=self._path)
-        if path is None:
-            sys.exit(f"The PostgreSQL program {program} is not installed.")
-        command = [*self._user, path, *map(str, arguments)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
 
 
 class AppServer:
@@ -219,10 +180,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         folder.chmod(0o755)
-        postgres = Postgres(folder)
+        postgres = Postgres(folder / "data")
         postgres.start()
         stack.callback(postgres.stop, "immediate")
-        server = AppServer(folder, postgres.url)
+        server = AppServer(folder, postgres.url())
         stack.callback(server.stop)
         workers = server.workers()
         faults: dict[str, Callable[[], AbstractContextManager[None]]] = {
