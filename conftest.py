@@ -26,9 +26,9 @@ pytest_collect_file = Sybil(
 def pytest_runtest_call() -> Generator[None, None, None]:
     """Report a code block as skipped if Sybil skips it.
 
-    Sybil raises ``unittest.SkipTest``, which pytest no longer treats as a skip. Garbage is collected
-    between the tests: a finalizer that is called in the deep recursion that a hostile token causes
-    would raise RecursionError.
+    Sybil raises ``unittest.SkipTest``, which pytest no longer treats as a skip. Garbage is
+    collected between the tests: a finalizer that is called in the deep recursion that a hostile
+    token causes would raise RecursionError.
     """
     gc.disable()
     try:

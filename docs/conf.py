@@ -45,8 +45,9 @@ def answers() -> Iterator[str]:
     """Yield the table of answers, of the code that gives them."""
     yield from ("| status | body | reason, in `WWW-Authenticate` |", "|---|---|---|")
     rows = {
-        (answer.status, answer.render(method="GET", media_type="text/plain"), answer.reason or "")
+        (answer.status, answer.render(method=method, media_type="text/plain"), answer.reason or "")
         for answer in ERROR_RESPONSES.values()
+        for method in (("GET", "PATCH") if answer.body_of_writes else ("GET",))
     }
     for status, body, reason in sorted(rows):
         # What a schema refuses has a body for each field.

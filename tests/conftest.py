@@ -21,6 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.test import TestResponse
 
 from flask_profile import ProfileBlueprint, ProfileMixin
+from host_databases import shared_database_config
 
 SECRET = "a secret of more than thirty-two bytes"
 JOHN = {
@@ -251,6 +252,12 @@ def host(
         with host.app.app_context():
             for engine in host.db.engines.values():
                 engine.dispose()
+
+
+@pytest.fixture
+def persistent_config(database: str) -> dict[str, Any]:
+    """The config of a database that still exists when its connections are closed."""
+    return shared_database_config(database)
 
 
 @pytest.fixture

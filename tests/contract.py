@@ -21,6 +21,8 @@ NOT_VALID = {"detail": "Given token not valid for any token type", "code": "toke
 INACTIVE = {"detail": "User is inactive", "code": "user_inactive"}
 NOT_FOUND = {"error": "The user cannot be found in the database."}
 FAILED = {"error": "The profile could not be loaded."}
+NOT_SAVED = {"error": "The profile could not be saved."}
+UNAVAILABLE = {"error": "The profile is temporarily unavailable."}
 UNREADABLE_BODY = {"detail": "The body must be a JSON object that has each of its names once."}
 BROKEN_IMAGE_BODY = {"detail": "The picture is broken or has too many pixels."}
 CHANGED_BODY = {"detail": "The profile has changed since it was read."}
@@ -47,7 +49,12 @@ BAD_AUDIENCE = "The token is meant for another audience"
 NOT_ACCESS_TOKEN = "The token is not an access token"
 BAD_CSRF_TOKEN = "The CSRF token is missing or does not match"
 MISSING_CLAIM = "The token lacks a required claim"
-MALFORMED_OR_MISSING_CLAIM = "The token is malformed or lacks a claim"
+BAD_SUBJECT = "The subject must be a string"
+BAD_JWT_ID = "The JWT ID must be a string"
+BAD_ISSUE_TIME = "The time of issue is not a number"
+BAD_QUERY_PARAMETER = "The query parameter lacks its prefix"
+BAD_KEY = "The key does not fit the algorithm"
+UNKNOWN_KEY = "The key of the token is not known"
 MALFORMED = "The token is malformed"
 REASONS = [
     *(
@@ -61,7 +68,8 @@ REASONS = [
         NOT_ACCESS_TOKEN,
         BAD_CSRF_TOKEN,
     ),
-    *(MALFORMED_OR_MISSING_CLAIM, MALFORMED),
+    *(BAD_SUBJECT, BAD_JWT_ID, BAD_ISSUE_TIME, BAD_QUERY_PARAMETER, BAD_KEY, UNKNOWN_KEY),
+    MALFORMED,
 ]
 
 PROFILE, OPTIONS = "profile", "options"
@@ -123,8 +131,8 @@ def identify_response(
     challenge = 'Bearer realm="api"'
     invalid = challenge + ', error="invalid_token", error_description="{}"'
     reasons = {invalid.format(reason): reason for reason in REASONS}
-    method_body = {"detail": f'Method "{method}" not allowed.'}
-    media_type_body = {"detail": f'Unsupported media type "{media_type}" in request.'}
+    method_body = {"detail": f'Method "{method[:100]}" not allowed.'}
+    media_type_body = {"detail": f'Unsupported media type "{media_type[:100]}" in request.'}
     rows: list[tuple[str, int, str | re.Pattern[str], str | None]] = [
         (EDITED if method in {"PATCH", "PUT"} else PROFILE, 200, profile, None),
         (OPTIONS, 200, "", None),
@@ -177,9 +185,8 @@ def identify_response(
         "Allow": allow if name in {METHOD_NOT_ALLOWED, OPTIONS} else None,
         "Accept-Patch": PATCH_TYPES if lists_patch_types and "PATCH" in allow else None,
     }
-    if name != OPTIONS:
-        is_empty = name in {REMOVED, NOT_MODIFIED}
-        expected["Content-Type"] = None if is_empty else "application/json"
+    is_empty = name in {OPTIONS, REMOVED, NOT_MODIFIED}
+    expected["Content-Type"] = None if is_empty else "application/json"
     for header, value in expected.items():
         assert headers.get(header) == value, f"{header} of {name} is {headers.get(header)!r}"
     etag, has_etag = headers.get("ETag", ""), is_read or name == EDITED

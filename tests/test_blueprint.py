@@ -3,6 +3,8 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+from contextlib import closing
+from http.client import HTTPConnection
 
 import pytest
 from flask import Blueprint, Flask, abort, jsonify, url_for
@@ -16,6 +18,7 @@ import flask_profile
 from conftest import JOHN, JOHN_AS_JSON, SECRET, make_user_model
 from contract import FAILED
 from flask_profile import ProfileBlueprint, ProfileMixin, ProfileSchema
+from servers import serve
 
 
 class UsernameSchema(Schema):
@@ -303,3 +306,14 @@ class TestGet:
         host_app = host(PROFILE_METHODS="GET").add()
         assert host_app.client.get("/api/profile/", headers=host_app.bearer()).status_code == 200
         assert host_app.post().json == {"detail": 'Method "POST" not allowed.'}
+
+
+def test_werkzeugs_server_sends_one_date(host, persistent_config):
+    host_app = host(PROFILE_METHODS=["GET"], **persistent_config).add()
+    with serve(host_app.app) as port, closing(HTTPConnection("127.0.0.1", port)) as connection:
+        for headers in ({}, {"If-None-Match": "*"}):
+            connection.request("GET", "/api/profile/", headers=host_app.bearer() | headers)
+            response = connection.getresponse()
+            response.read()
+            assert response.status == (304 if headers else 200)
+            assert len(response.headers.get_all("Date")) == 1

@@ -423,7 +423,7 @@ def test_openapi_prints_the_document(john):
 
 def test_openapi_without_apispec_names_the_extra(john, monkeypatch):
     monkeypatch.setitem(sys.modules, "apispec", None)
-    monkeypatch.delitem(sys.modules, "flask_profile.openapi", raising=False)
+    monkeypatch.delitem(sys.modules, "flask_profile.openapi.document", raising=False)
     result = run_command(john, "openapi")
     assert result.exit_code == 1
     assert "flask-profile-api[openapi]" in result.stderr

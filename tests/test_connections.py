@@ -17,18 +17,8 @@ from sqlalchemy.pool import QueuePool
 from conftest import JOHN, JOHN_AS_JSON
 from contract import JOHN_PROFILE, NOT_FOUND
 from flask_profile import ProfileMixin, ProfileSchema
-from host_databases import (
-    close_pooled_connection,
-    kill_pooled_connection,
-    shared_database_config,
-)
+from host_databases import close_pooled_connection, kill_pooled_connection
 from schemas import Initials
-
-
-@pytest.fixture
-def persistent_config(database):
-    """The config of a database that still exists when its connections are closed."""
-    return shared_database_config(database)
 
 
 class TestSession:

@@ -8,10 +8,12 @@ from flask_jwt_extended.exceptions import NoAuthorizationError
 from jwt import DecodeError
 from marshmallow import Schema, fields
 from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.pool import QueuePool
 from werkzeug.exceptions import NotFound
 
-from contract import FAILED, INACTIVE
-from flask_profile import ConfigurationError
+from conftest import JOHN
+from contract import FAILED, INACTIVE, UNAVAILABLE, UNKNOWN
+from flask_profile import ConfigurationError, ProfileSchema
 
 
 class FailingSchema(Schema):
@@ -66,9 +68,9 @@ def test_an_inactive_user_is_returned_if_the_config_allows_it(host):
     assert host_app.post().json["is_active"] is False
 
 
-# The last three are attributes of Flask's view classes.
+# The router looks for "--"; the last three are attributes of Flask's view classes.
 OTHER_METHODS = [
-    *("GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE", "BREW"),
+    *("GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE", "BREW", "--"),
     *("AS_VIEW", "DISPATCH_REQUEST", "METHODS"),
 ]
 
@@ -116,6 +118,124 @@ def test_another_content_type_returns_415_if_json_is_required(content_type, esca
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff" * 100])
 def test_by_default_any_content_type_is_accepted_and_the_body_is_ignored(content_type, body, john):
     assert john.post(content_type=content_type, data=body).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+def test_json_is_required_only_of_requests_with_a_body(method, host):
+    methods = ["GET", "POST", "PATCH"]
+    host_app = host(PROFILE_REQUIRE_JSON=True, PROFILE_METHODS=methods).add()
+    options = {"headers": host_app.bearer(), "data": "{}", "content_type": "text/plain"}
+    for reading_method in ("GET", "HEAD"):
+        response = host_app.client.open("/api/profile/", method=reading_method, **options)
+        assert response.status_code == 200
+    assert host_app.client.open("/api/profile/", method=method, **options).status_code == 415
+
+
+class TestRepeatedText:
+    """What a response repeats of the client's text is cut at 100 characters."""
+
+    def test_a_method(self, john):
+        response = john.client.open("/api/profile/", method="X" * 5_000)
+        assert response.json == {"detail": f'Method "{"X" * 100}" not allowed.'}
+
+    def test_a_media_type(self, host):
+        host_app = host(PROFILE_REQUIRE_JSON=True).add()
+        response = host_app.post(content_type="text/" + "x" * 5_000)
+        assert response.json == {"detail": f'Unsupported media type "text/{"x" * 95}" in request.'}
+
+    def test_the_name_of_a_field(self, host):
+        host_app = host(PROFILE_METHODS=["PATCH"]).add()
+        response = host_app.client.patch(
+            "/api/profile/", json={"x" * 5_000: 1}, headers=host_app.bearer()
+        )
+        assert (response.status_code, response.json) == (400, {"x" * 100: UNKNOWN})
+
+    def test_the_name_of_a_nested_field(self, host):
+        class Settings(Schema):
+            theme = fields.String()
+
+        class Nesting(ProfileSchema):
+            settings = fields.Nested(Settings, load_only=True)
+
+        host_app = host(PROFILE_METHODS=["PATCH"], PROFILE_SCHEMA=Nesting).add()
+        response = host_app.client.patch(
+            "/api/profile/", json={"settings": {"x" * 5_000: 1}}, headers=host_app.bearer()
+        )
+        assert response.status_code == 400
+        assert len(response.data) < 200
+
+
+FLAGS = {"is_active": True, "is_staff": False, "is_superuser": False}
+
+
+class TestUnavailable:
+    """No connection of the pool is free in time."""
+
+    @pytest.fixture
+    def busy_host(self, host, persistent_config):
+        """A host whose only connection another request holds."""
+        pool = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0, "pool_timeout": 0.05}
+
+        def make(**config):
+            host_app = host(
+                SQLALCHEMY_ENGINE_OPTIONS=pool,
+                PROFILE_METHODS=["GET", "POST", "PATCH"],
+                PROFILE_AVATARS=True,
+                **persistent_config,
+                **config,
+            ).add()
+            with host_app.app.app_context():
+                connections.append(host_app.db.engine.connect())
+            return host_app
+
+        connections = []
+        yield make
+        for connection in connections:
+            connection.close()
+
+    @pytest.mark.parametrize("config", [{}, {"DEBUG": True}, {"TESTING": True}])
+    @pytest.mark.parametrize(
+        ("method", "url"),
+        [
+            *(("GET", "/api/profile/"), ("POST", "/api/profile/"), ("PATCH", "/api/profile/")),
+            *(("PUT", "/api/profile/avatar/"), ("DELETE", "/api/profile/avatar/")),
+        ],
+    )
+    def test_it_returns_503(self, method, url, config, busy_host, caplog):
+        host_app = busy_host(**config)
+        exceptions = []
+
+        def record(_sender, exception):
+            exceptions.append(exception)
+
+        with got_request_exception.connected_to(record, host_app.app):
+            response = host_app.client.open(url, method=method, headers=host_app.bearer(), json={})
+        assert (response.status_code, response.json) == (503, UNAVAILABLE)
+        assert response.headers["Retry-After"] == "1"
+        assert response.headers["Cache-Control"] == "no-store"
+        assert [(r.levelname, r.exc_info) for r in caplog.records] == [("WARNING", None)]
+        assert exceptions == []
+
+    def test_a_schema_that_gets_no_connection_returns_503(self, busy_host):
+        class Counting(ProfileSchema):
+            users = fields.Function(lambda user: host_app.db.session.query(host_app.User).count())
+
+        host_app = busy_host(PROFILE_SCHEMA=Counting)
+        host_app.jwt.user_lookup_loader(lambda _header, _claims: JOHN | FLAGS)
+        assert host_app.post().status_code == 503
+
+    def test_a_user_lookup_loader_that_gets_no_connection_returns_503(self, busy_host):
+        host_app = busy_host()
+        host_app.jwt.user_lookup_loader(lambda *_: host_app.db.session.get(host_app.User, 1))
+        assert host_app.post().status_code == 503
+
+    def test_it_returns_200_when_a_connection_is_free_again(self, busy_host):
+        host_app = busy_host()
+        assert host_app.post().status_code == 503
+        with host_app.app.app_context():
+            host_app.db.engine.pool.dispose()
+            host_app.db.engine.pool = host_app.db.engine.pool.recreate()
+        assert host_app.post().status_code == 200
 
 
 class TestFailure:

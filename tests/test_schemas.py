@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import inspect
 from datetime import datetime, timedelta, timezone
 from uuid import UUID
 
 import pytest
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
 from marshmallow import Schema, fields, post_dump, pre_dump
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.ext.hybrid import hybrid_property
@@ -44,6 +47,51 @@ def test_by_default_three_fields_are_writable():
 )
 def test_an_avatar_is_sent_as_a_url(stored, sent, host):
     assert host().add(avatar=stored).post().json["avatar"] == sent
+
+
+def test_the_media_url_is_that_of_the_app_in_nested_schemas_too(host):
+    class Member(ProfileMixin):
+        manager_id = mapped_column(ForeignKey("user.id"))
+
+    class Nested(ProfileSchema):
+        class Meta:
+            fields = ("id", "avatar", "manager", "managers")
+
+        manager = fields.Nested(lambda: Nested(exclude=["managers"]), dump_only=True)
+        managers = fields.List(
+            fields.Nested(ProfileSchema, only=["avatar"]), attribute="chain", dump_only=True
+        )
+
+    def model(db):
+        class User(Member, db.Model):
+            manager = relationship("User", remote_side="User.id")
+
+            @property
+            def chain(self):
+                return [self.manager] if self.manager else []
+
+        return User
+
+    host_app = host(model=model, PROFILE_SCHEMA=Nested, PROFILE_MEDIA_URL="/files/")
+    for number in (1, 2, 3):
+        names = {"username": f"user{number}", "email": f"{number}@example.com"}
+        host_app.add(id=number, manager_id=number - 1 or None, **names)
+    avatar = "/files/avatars/profile.jpg"
+    assert host_app.post("3").json == {
+        "id": 3,
+        "avatar": avatar,
+        "manager": {
+            "id": 2,
+            "avatar": avatar,
+            "manager": {"id": 1, "avatar": avatar, "manager": None},
+        },
+        "managers": [{"avatar": avatar}],
+    }
+    # A view of the host that dumps a schema, and a script that does so without an app.
+    user = {"avatar": "avatars/profile.jpg"}
+    with host_app.app.app_context():
+        assert ProfileSchema(only=["avatar"]).dump(user) == {"avatar": avatar}
+    assert ProfileSchema(only=["avatar"]).dump(user) == {"avatar": "/media/avatars/profile.jpg"}
 
 
 @pytest.mark.parametrize("media_url", ["/files/", "https://cdn.example.com/", "/"])
@@ -325,6 +373,89 @@ def test_a_relationship_that_cannot_be_joined_can_still_be_read(club_host):
 
 
 def test_a_field_without_an_attribute_of_the_model_is_a_configuration_error_with_a_remedy(host):
-    host_app = host(PROFILE_SCHEMA=make_schema(nickname=fields.String()), TESTING=True).add()
-    with pytest.raises(ConfigurationError, match=r"(?s)User has no .*'nickname'.*\n    exclude"):
-        host_app.post()
+    schema = make_schema(id=fields.Integer(), nickname=fields.String(), size=fields.Integer())
+    with pytest.raises(ConfigurationError) as refused:
+        host(PROFILE_SCHEMA=schema, TESTING=True).add().post()
+    message = str(refused.value)
+    assert message.startswith("User has no attribute 'nickname' or 'size', which")
+    assert message.endswith(f"\n\n    fields = ('id',)  # in the Meta of {schema.__name__}")
+
+
+class TestSchemaThatCannotBeMade:
+    class UnknownField(ProfileSchema):
+        class Meta:
+            fields = ("id", "usrname")
+
+    class UnknownExclusion(ProfileSchema):
+        class Meta:
+            exclude = ("emial",)
+
+    class UnknownNestedField(ProfileSchema):
+        manager = fields.Nested(ProfileSchema, only=["usrname"])
+
+    class MissingNestedSchema(ProfileSchema):
+        manager = fields.Nested("NoSuchSchema")
+
+    class WithArgument(ProfileSchema):
+        def __init__(self, locale):
+            super().__init__()
+
+    @pytest.mark.parametrize(
+        ("schema", "reason"),
+        [
+            *((UnknownField, "'usrname'"), (UnknownExclusion, "'emial'")),
+            *((UnknownNestedField, "'usrname'"), (MissingNestedSchema, "'?NoSuchSchema'?")),
+            (WithArgument, "'locale'"),
+        ],
+    )
+    def test_it_is_a_configuration_error_that_names_the_fields(self, schema, reason, host):
+        message = rf"(?s)^{schema.__name__} cannot be made .*{reason}.*\n    fields = \('id', "
+        host_app = host(PROFILE_SCHEMA=schema, TESTING=True).add()
+        for _ in range(2):
+            with pytest.raises(ConfigurationError, match=message):
+                host_app.post()
+        checked = host_app.app.test_cli_runner().invoke(args=["profile", "check"])
+        assert checked.exit_code == 1
+        assert "cannot be made" in checked.output
+        assert "Traceback" not in checked.output
+
+    def test_all_attributes_that_a_model_lacks_are_named_at_once(self, host):
+        def model(db):
+            class User(db.Model):
+                id: Mapped[int] = mapped_column(primary_key=True)
+                email: Mapped[str] = mapped_column(String(200))
+
+            return User
+
+        db = SQLAlchemy()
+        user = model(db)
+
+        def make_host(**config):
+            return host(model=None, db=db, TESTING=True, PROFILE_USER_MODEL=user, **config)
+
+        with pytest.raises(ConfigurationError) as refused:
+            make_host().post()
+        message = str(refused.value)
+        for name in set(FIELDS) - {"id", "email"}:
+            assert repr(name) in message
+        # What it says to write is all that is needed.
+        app = Flask("config")
+        code = inspect.cleandoc("\n" + message.partition("without it:\n\n")[2])
+        exec(code, {"ProfileSchema": ProfileSchema, "app": app})
+        assert set(app.config) - set(Flask("config").config) == {
+            "PROFILE_SCHEMA",
+            "PROFILE_REQUIRE_ACTIVE",
+        }
+        fixed = make_host(**{k: v for k, v in app.config.items() if k.startswith("PROFILE_")})
+        with fixed.app.app_context():
+            db.create_all()
+            db.session.add(user(email="ann@example.com"))
+            db.session.commit()
+        assert fixed.post().json == {"id": 1, "email": "ann@example.com"}
+
+    def test_without_a_model_both_ways_are_named(self, host):
+        host_app = host(model=None, TESTING=True)
+        with pytest.raises(
+            ConfigurationError, match=r"(?s)ProfileMixin.*PROFILE_USER_MODEL.*PROFILE_SCHEMA"
+        ):
+            host_app.post()

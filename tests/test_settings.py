@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from unittest.mock import patch
 
 import pytest
@@ -72,6 +73,10 @@ def test_an_invalid_value_is_refused_at_registration_with_key_value_and_remedy(k
     [
         ("PROFILE_METHOD", "PROFILE_METHODS"),
         ("PROFILE_SHEMA", "PROFILE_SCHEMA"),
+        ("PROFILE_SCHEMAA", "PROFILE_SCHEMA"),
+        ("PROFILE_XSCHEMA", "PROFILE_SCHEMA"),
+        ("PROFILE_CSHEMA", "PROFILE_SCHEMA"),
+        ("PROFILE_SCHEMB", "PROFILE_SCHEMA"),
         ("PROFILE_USERMODEL", "PROFILE_USER_MODEL"),
         ("PROFILE_REQUIRE_ACTVE", "PROFILE_REQUIRE_ACTIVE"),
         ("PROFILE_RELAM", "PROFILE_REALM"),
@@ -87,7 +92,12 @@ def test_a_misspelled_config_key_is_refused_with_the_correct_key(key, correct, h
 
 
 @pytest.mark.parametrize(
-    "key", ["PROFILE_PICTURE_SIZE", "PROFILE_CACHE", "PROFILE_URL", "PROFILE_", "PROFILER_REALM"]
+    "key",
+    [
+        *("PROFILE_PICTURE_SIZE", "PROFILE_CACHE", "PROFILE_URL", "PROFILE_", "PROFILER_REALM"),
+        *("PROFILE_AVATAR_MAX_SIZE", "PROFILE_REQUIRE_LOGIN", "PROFILE_SCHEMAS_FOLDER"),
+        *("PROFILE_REMAL", "PROFILE_LEARM", "PROFILE_XEALY"),
+    ],
 )
 def test_any_other_config_key_is_ignored(key, host):
     host(**{key: object()})
@@ -101,10 +111,52 @@ def test_an_invalid_argument_is_refused_with_its_name(argument):
         Flask("host").register_blueprint(ProfileBlueprint(**{argument: 1}))
 
 
-def test_a_failed_import_is_the_cause_of_the_configuration_error(host):
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (None, "ModuleNotFoundError: No module named 'broken_module'"),
+        ("import stripe_that_is_not_installed", "No module named 'stripe_that_is_not_installed'"),
+        ("from flask import nothing_of_this_name", "ImportError: cannot import name"),
+        ("None.users", "AttributeError: 'NoneType' object has no attribute 'users'"),
+        ("int('x')", "ValueError: invalid literal"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("", "AttributeError: module 'broken_module' has no attribute 'User'"),
+    ],
+)
+@pytest.mark.parametrize("key", ["PROFILE_USER_MODEL", "PROFILE_SCHEMA"])
+def test_the_reason_why_a_name_cannot_be_imported_is_told(
+    key, code, reason, host, tmp_path, monkeypatch
+):
+    if code is not None:
+        (tmp_path / "broken_module.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "broken_module", raising=False)
+    value = "broken_module:User"
+    with pytest.raises(ConfigurationError, match=re.escape(reason)) as error:
+        host(**{key: value})
+    assert str(error.value).startswith(f"{key} is {value!r}; it must be a ")
+    assert reason.partition(": ")[2] in str(error.value.__cause__) or reason in str(
+        error.value.__cause__
+    )
+
+
+@pytest.mark.parametrize("value", ["True", "False", "yes", "on", "TRUE"])
+def test_a_boolean_of_the_environment_is_told_how_to_be_written(value, host, monkeypatch):
+    monkeypatch.setenv("FLASK_PROFILE_AVATARS", value)
+    environment = Flask("environment")
+    environment.config.from_prefixed_env()
+    with pytest.raises(ConfigurationError, match="variable, true or false in lowercase"):
+        host(PROFILE_AVATARS=environment.config["PROFILE_AVATARS"])
+
+
+@pytest.mark.parametrize("url", ["s4://bucket/prefix", "ftp://host/", "s3://", "://bucket"])
+def test_a_storage_that_obstore_refuses_is_told_in_one_line(url, host):
     with pytest.raises(ConfigurationError) as error:
-        host(PROFILE_USER_MODEL="no.such.module:User")
-    assert "no.such.module" in str(error.value.__cause__)
+        host(PROFILE_AVATARS=True, PROFILE_MEDIA_STORAGE=url)
+    message = str(error.value)
+    assert message.startswith(f"PROFILE_MEDIA_STORAGE is {url!r}; it must be a directory, or a URL")
+    assert "\n" not in message
+    assert "Debug" not in message
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,12 @@ An upgrade that changes one of them fails here first. A name that is missing fro
 from __future__ import annotations
 
 import ast
+import json
 from pathlib import Path
 from traceback import walk_tb
 
 import flask_jwt_extended
+import jwt
 import pytest
 import sqlalchemy
 from apispec import APISpec
@@ -139,6 +141,30 @@ class TestFlaskJwtExtended:
             flask_jwt_extended.verify_jwt_in_request()
         assert internal_utils.__name__ in modules_of(failure.value)
 
+    def test_the_key_loader_is_called_in_the_module_of_the_manager(self, app):
+        """token_failures.py: a host's loader is the next frame."""
+
+        def fail(_header, _claims):
+            raise ZeroDivisionError
+
+        app.extensions["flask-jwt-extended"].decode_key_loader(fail)
+        headers = {"Authorization": f"Bearer {create_access_token('1')}"}
+        with (
+            app.test_request_context(headers=headers),
+            pytest.raises(ZeroDivisionError) as failure,
+        ):
+            flask_jwt_extended.verify_jwt_in_request()
+        modules = [frame.f_globals["__name__"] for frame in frames_of(failure.value)]
+        assert modules[-2:] == [flask_jwt_extended.jwt_manager.__name__, __name__]
+
+    @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
+    def test_an_algorithm_refuses_a_key_in_prepare_key(self, algorithm):
+        header = jwt.utils.base64url_encode(json.dumps({"alg": algorithm}).encode()).decode()
+        token = f"{header}.e30.AA"
+        with pytest.raises((jwt.InvalidKeyError, ValueError, TypeError)) as failure:
+            jwt.decode(token, "-----BEGIN PUBLIC KEY-----", [algorithm])
+        assert "prepare_key" in {frame.f_code.co_name for frame in frames_of(failure.value)}
+
     def test_a_token_is_decoded_in_decode_token(self, app):
         headers = {"Authorization": "Bearer a.b.c"}
         with app.test_request_context(headers=headers), pytest.raises(DecodeError) as failure:
@@ -260,6 +286,12 @@ class TestMarshmallow:
         assert [hook[0] for hook in Hooked.resolve_hooks()["pre_dump"]] == ["prepare"]
         assert not Hooked.resolve_hooks()["post_dump"]
 
+    def test_a_schema_class_knows_the_fields_that_it_declares(self):
+        class Named(Schema):
+            name = fields.String()
+
+        assert [*Named._declared_fields] == ["name"]
+
     def test_a_method_field_names_its_method_and_a_function_field_has_its_function(self):
         def describe(_user):
             return ""
@@ -300,8 +332,8 @@ class TestApispec:
         assert build_reference("schema", 3, "Pet") == {"$ref": "#/components/schemas/Pet"}
 
 
-# The first two are tested above; the third is only a type, which the type checkers find.
-PRIVATE_NAMES = {"_decode_key_callback", "_has_events", "_AbstractLoad"}
+# The first three are tested above; the last is only a type, which the type checkers find.
+PRIVATE_NAMES = {"_declared_fields", "_decode_key_callback", "_has_events", "_AbstractLoad"}
 
 
 def test_every_private_name_is_listed_here():

@@ -25,3 +25,4 @@ def make_conditional(response: Response) -> None:
     """Make a response 304 where ``If-None-Match`` names its ETag."""
     # Werkzeug's response to If-Match is not ours; require_match() has decided that.
     response.make_conditional({**request.environ, "HTTP_IF_MATCH": ""})
+    response.headers.pop("Date", None)  # The server sends one, and Werkzeug's would send two.

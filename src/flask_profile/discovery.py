@@ -29,7 +29,10 @@ def find_user_model(db: SQLAlchemy) -> type:
         if names
         else "No model of this app's SQLAlchemy has the ProfileMixin. Add it to your user model, "
         "in a module that is imported before the first request:\n\n"
-        "    class User(ProfileMixin, db.Model): ..."
+        "    class User(ProfileMixin, db.Model): ...\n\n"
+        "Or name a model without the mixin, and a schema of what it has:\n\n"
+        '    app.config["PROFILE_USER_MODEL"] = "package.module:User"\n'
+        '    app.config["PROFILE_SCHEMA"] = "package.module:UserSchema"'
     )
     raise ConfigurationError(message)
 

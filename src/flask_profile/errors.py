@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import jwt
+import sqlalchemy.exc
 from flask_jwt_extended import exceptions as extended
+from jwt.exceptions import InvalidJTIError, InvalidSubjectError
 from werkzeug.exceptions import MethodNotAllowed
 
 
@@ -28,6 +30,10 @@ class UserInactiveError(Exception):
     """The user of the identity is not active."""
 
 
+class UnknownKeyError(Exception):
+    """The host's ``decode_key_loader`` has no key for the token, or fails."""
+
+
 class RefusalError(Exception):
     """The request of a user who may be served is refused for what it contains."""
 
@@ -43,8 +49,8 @@ class InvalidFieldsError(RefusalError):
         messages: The messages of each field that is refused, by the field's name.
     """
 
-    def __init__(self, messages: Mapping[str, object]) -> None:
-        self.messages = messages
+    def __init__(self, messages: dict[str, Any]) -> None:
+        self.messages = _cut_names(messages)
 
 
 class ConstraintError(RefusalError):
@@ -71,6 +77,19 @@ class BrokenImageError(RefusalError):
     """The image cannot be decoded, or would cost too much to decode."""
 
 
+def cut(text: str) -> str:
+    """Return what a response repeats of a text of the client: at most 100 characters."""
+    return text[:100]
+
+
+def _cut_names(messages: Any) -> Any:
+    """Cut the names of fields, which a client may have chosen, on every level of messages."""
+    if not isinstance(messages, dict):
+        return messages
+    by_name = cast("dict[object, object]", messages)
+    return {cut(str(name)): _cut_names(nested) for name, nested in by_name.items()}
+
+
 @dataclass(frozen=True)
 class ErrorResponse:
     """The status and body of a response; where a token was refused, also the reason.
@@ -79,16 +98,22 @@ class ErrorResponse:
         status: The HTTP status code.
         body: The JSON object; its texts may contain ``{method}`` and ``{media_type}``.
         reason: Why a token that was sent is refused, for ``WWW-Authenticate``.
+        advice: What a developer of the app has to change, for the log in debug mode.
+        body_of_writes: The JSON object for PATCH, PUT and DELETE, where it is another.
     """
 
     status: int
     body: dict[str, str]
     reason: str | None = None
+    advice: str | None = None
+    body_of_writes: dict[str, str] | None = None
 
     def render(self, *, method: str, media_type: str) -> str:
         """Return the body as JSON, completed by what the client sent."""
-        values = {"method": method, "media_type": media_type}
-        return json.dumps({name: text.format(**values) for name, text in self.body.items()})
+        is_write = method in {"PATCH", "PUT", "DELETE"}
+        body = self.body_of_writes if is_write and self.body_of_writes else self.body
+        values = {"method": cut(method), "media_type": cut(media_type)}
+        return json.dumps({name: text.format(**values) for name, text in body.items()})
 
     def challenge(self, realm: str) -> str:
         """Return the value of ``WWW-Authenticate`` (RFC 6750 section 3)."""
@@ -104,7 +129,12 @@ def _invalid_token(reason: str) -> ErrorResponse:
 
 
 _USER_NOT_FOUND = ErrorResponse(404, {"error": "The user cannot be found in the database."})
-FAILURE = ErrorResponse(500, {"error": "The profile could not be loaded."})
+FAILURE = ErrorResponse(
+    500,
+    {"error": "The profile could not be loaded."},
+    body_of_writes={"error": "The profile could not be saved."},
+)
+UNAVAILABLE = ErrorResponse(503, {"error": "The profile is temporarily unavailable."})
 
 # An exception gets the response of its nearest class in this table.
 ERROR_RESPONSES: dict[type[BaseException], ErrorResponse] = {
@@ -124,14 +154,28 @@ ERROR_RESPONSES: dict[type[BaseException], ErrorResponse] = {
     jwt.InvalidAlgorithmError: _invalid_token("The algorithm is not allowed"),
     jwt.InvalidIssuerError: _invalid_token("The issuer is not the expected one"),
     jwt.InvalidAudienceError: _invalid_token("The token is meant for another audience"),
+    jwt.InvalidIssuedAtError: _invalid_token("The time of issue is not a number"),
+    InvalidSubjectError: replace(
+        _invalid_token("The subject must be a string"),
+        advice=(
+            "A token is refused since its subject is no string. Where it is issued, write:\n\n"
+            "    create_access_token(str(user.id))"
+        ),
+    ),
+    InvalidJTIError: _invalid_token("The JWT ID must be a string"),
     jwt.MissingRequiredClaimError: _invalid_token("The token lacks a required claim"),
+    jwt.InvalidKeyError: _invalid_token("The key does not fit the algorithm"),
+    UnknownKeyError: _invalid_token("The key of the token is not known"),
+    extended.JWTDecodeError: _invalid_token("The token lacks a required claim"),
+    extended.InvalidQueryParamError: _invalid_token("The query parameter lacks its prefix"),
     extended.WrongTokenError: _invalid_token("The token is not an access token"),
     extended.RevokedTokenError: _invalid_token("The token has been revoked"),
     extended.CSRFError: _invalid_token("The CSRF token is missing or does not match"),
     extended.UserClaimsVerificationError: _invalid_token("The claims of the token are refused"),
-    extended.JWTExtendedException: _invalid_token("The token is malformed or lacks a claim"),
+    extended.JWTExtendedException: _invalid_token("The token is refused"),
     jwt.PyJWTError: _invalid_token("The token is malformed"),
     jwt.PyJWKClientConnectionError: FAILURE,
+    jwt.PyJWKSetError: FAILURE,
     UserInactiveError: ErrorResponse(
         401, {"detail": "User is inactive", "code": "user_inactive"}, "User is inactive"
     ),
@@ -156,6 +200,7 @@ ERROR_RESPONSES: dict[type[BaseException], ErrorResponse] = {
     UnsupportedMediaTypeError: ErrorResponse(
         415, {"detail": 'Unsupported media type "{media_type}" in request.'}
     ),
+    sqlalchemy.exc.TimeoutError: UNAVAILABLE,  # No connection of the pool was free in time.
     Exception: FAILURE,
 }
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
+from flask import current_app
 from marshmallow import fields
 
+from .settings import Settings
 from .types import as_utc
 
+# The prefix of the profile that is being dumped, for schemas that are nested in its schema, too.
+registered_media_url: ContextVar[str | None] = ContextVar("registered_media_url", default=None)
 _ABSOLUTE_PATH_OR_URL = re.compile(r"/|[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -32,16 +37,23 @@ class UtcDateTime(fields.Field[datetime]):
 
 
 class MediaUrl(fields.Field[str]):
-    """The URL of a stored file: ``media_url`` and its relative name.
+    """The URL of a stored file: ``PROFILE_MEDIA_URL`` of the current app and its relative name.
 
     A full URL or an absolute path is sent as it is.
     """
-
-    media_url = "/media/"
 
     def _serialize(
         self, value: str | None, attr: str | None, obj: Any, **kwargs: Any
     ) -> str | None:
         if not value:
             return None
-        return value if _ABSOLUTE_PATH_OR_URL.match(value) else self.media_url + value
+        if _ABSOLUTE_PATH_OR_URL.match(value):
+            return value
+        return (registered_media_url.get() or _configured_media_url()) + value
+
+
+def _configured_media_url() -> str:
+    """Return the prefix for a schema that a view of the host dumps, outside a profile."""
+    config = current_app.config if current_app else {}
+    prefix: str = config.get("PROFILE_MEDIA_URL", Settings.media_url)
+    return prefix

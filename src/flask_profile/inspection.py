@@ -11,11 +11,34 @@ from marshmallow.utils import get_value
 
 from . import fields as profile_fields
 from .errors import ConfigurationError
+from .schemas import ProfileSchema
 from .settings import Settings
 
 # Attribute names, each with the names that are read of its value: {"id": {}, "team": {"name": {}}}.
 AttributeTree = dict[str, "AttributeTree"]
 HostFunction = Callable[..., object]
+
+
+def make_schema(schema_class: type[Schema]) -> Schema:
+    """Return a schema of a class, with all schemas that it nests.
+
+    Raises:
+        ConfigurationError: Where marshmallow cannot make them.
+    """
+    try:
+        schema = schema_class()
+        _collect_attributes(schema, {})
+    except Exception as error:
+        name = schema_class.__name__
+        fields_of_class: Any = schema_class._declared_fields  # pyright: ignore
+        names = ", ".join(repr(name) for name in fields_of_class)
+        message = (
+            f"{name} cannot be made ({type(error).__name__}: {error}). Its Meta, and the arguments "
+            "of the schemas that it nests, may only name fields that are declared:\n\n"
+            f"    fields = ({names})  # in the Meta of {name}"
+        )
+        raise ConfigurationError(message) from error
+    return schema
 
 
 def inspect_schema(
@@ -42,24 +65,37 @@ def inspect_schema(
     if settings.require_active:
         tree["is_active"] = {}
         optional.discard("is_active")
-    for name in [name for name in tree if not has_attribute(user, name)]:
-        if name not in optional:
-            raise ConfigurationError(_lacks_attribute(user, name, schema))
+    lacking = [name for name in tree if not has_attribute(user, name)]
+    if not optional.issuperset(lacking):
+        lacking = [name for name in lacking if name not in optional]
+        raise ConfigurationError(_lacks_attributes(user, lacking, schema))
+    for name in lacking:
         del tree[name]
     return tree, [*transforms, *_functions_of_user(schema)]
 
 
-def _lacks_attribute(user: object, name: str, schema: Schema) -> str:
+def _lacks_attributes(user: object, lacking: list[str], schema: Schema) -> str:
+    """Return the message of a model that lacks attributes: all of them, and what to write."""
     owner = (user if isinstance(user, type) else type(user)).__name__
-    remedy = (
-        'app.config["PROFILE_REQUIRE_ACTIVE"] = False'
-        if name == "is_active"
-        else f'exclude = ("{name}",)  # in the Meta of {type(schema).__name__}'
+    name = type(schema).__name__
+    lines: list[str] = []
+    kept = tuple(
+        n for n, f in schema.dump_fields.items() if _attribute_path(n, f)[0] not in lacking
     )
+    if len(kept) < len(schema.dump_fields):
+        lines.append(
+            f"fields = {kept}  # in the Meta of {name}"
+            if type(schema) is not ProfileSchema
+            else f"class Profile({name}):\n        class Meta:\n            fields = {kept}\n\n"
+            '    app.config["PROFILE_SCHEMA"] = Profile'
+        )
+    if "is_active" in lacking:
+        lines.append('app.config["PROFILE_REQUIRE_ACTIVE"] = False')
     return (
-        f"{owner} has no attribute {name!r}, which {type(schema).__name__} sends or "
-        "PROFILE_REQUIRE_ACTIVE decides by. Add the column to the model, or do without it:"
-        f"\n\n    {remedy}"
+        f"{owner} has no attribute {' or '.join(map(repr, lacking))}, which {name} sends or "
+        "PROFILE_REQUIRE_ACTIVE decides by. Add it to the model, name the attribute that it is in "
+        'the schema (fields.String(attribute="…")), or do without it:\n\n'
+        "    " + "\n    ".join(lines)
     )
 
 
@@ -84,10 +120,14 @@ def hooks(schema: Schema, tag: str) -> list[HostFunction]:
 def _attribute_fields(schema: Schema) -> list[tuple[list[str], Any]]:
     """Return the fields that read attributes, each with the path of its attribute."""
     return [
-        ((field.attribute or name).split("."), field)
+        (_attribute_path(name, field), field)
         for name, field in schema.dump_fields.items()
         if not isinstance(field, (fields.Method, fields.Function, fields.Constant))
     ]
+
+
+def _attribute_path(name: str, field: fields.Field[Any]) -> list[str]:
+    return (field.attribute or name).split(".")
 
 
 def _collect_attributes(

@@ -12,8 +12,8 @@ from flask_jwt_extended import get_current_user
 
 from .auth import has_user_loader
 from .errors import ConfigurationError
-from .fields import MediaUrl
-from .inspection import inspect_schema
+from .fields import registered_media_url
+from .inspection import inspect_schema, make_schema
 from .queries import ProfileQuery
 from .responses import Responder
 from .schemas import ProfileSchema
@@ -46,11 +46,7 @@ class Resource:
     @cached_property
     def schema(self) -> Schema:
         """The schema that dumps the users of this app."""
-        schema = (self.settings.schema or ProfileSchema)()
-        for field in schema.dump_fields.values():
-            if isinstance(field, MediaUrl):
-                field.media_url = self.settings.media_url
-        return schema
+        return make_schema(self.settings.schema or ProfileSchema)
 
     @cached_property
     def query(self) -> ProfileQuery:
@@ -83,7 +79,15 @@ class Resource:
         encode: Callable[[Any], str] = provider.dumps
         if isinstance(provider, DefaultJSONProvider):
             encode = partial(provider.dumps, sort_keys=False)
-        return lambda user: encode(self.schema.dump(user))
+
+        def dump(user: Any) -> str:
+            token = registered_media_url.set(self.settings.media_url)
+            try:
+                return encode(self.schema.dump(user))
+            finally:
+                registered_media_url.reset(token)
+
+        return dump
 
     def _load_by_host(self, _identity: object) -> Any:
         user = get_current_user()

@@ -13,7 +13,13 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from .auth import token_headers
 from .bodies import PATCH_TYPES
-from .errors import FAILURE, ErrorResponse, InvalidFieldsError, UnsupportedMediaTypeError
+from .errors import (
+    FAILURE,
+    UNAVAILABLE,
+    ErrorResponse,
+    InvalidFieldsError,
+    UnsupportedMediaTypeError,
+)
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -52,6 +58,7 @@ class Responder:
     def options(self, methods: Iterable[str]) -> Response:
         """Return the response to OPTIONS, which names the methods of the URL."""
         response = self._app.response_class(headers=self._headers)
+        del response.headers["Content-Type"]  # There is no body.
         response.allow.update(sorted(methods))
         if "PATCH" in response.allow:
             response.headers["Accept-Patch"] = ", ".join(PATCH_TYPES)
@@ -66,12 +73,18 @@ class Responder:
         """
         if row is FAILURE:
             self._report(error)
+        if row is UNAVAILABLE:
+            self._app.logger.warning("The profile is temporarily unavailable: %s", error)
+        if row.advice and self._app.debug:
+            self._app.logger.warning(row.advice)
         body = row.render(method=request.method, media_type=request.content_type or "")
         if isinstance(error, InvalidFieldsError):
             body = json.dumps(error.messages, default=str)
         response = self.json(body, row.status)
         if row.status == 401:
             response.headers["WWW-Authenticate"] = row.challenge(self._realm)
+        if row is UNAVAILABLE:
+            response.headers["Retry-After"] = "1"
         if isinstance(error, UnsupportedMediaTypeError) and request.method == "PATCH":
             response.headers["Accept-Patch"] = ", ".join(PATCH_TYPES)
         if isinstance(error, MethodNotAllowed):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flask import has_request_context, request
+
 if TYPE_CHECKING:
     from werkzeug.routing import Rule
 
@@ -27,7 +29,7 @@ class UrlMethods(set[str]):
 
     def __contains__(self, method: object) -> bool:
         if method == _LISTING_METHOD:
-            return False
+            return has_request_context() and request.method == method  # A client may send it, too.
         return super().__contains__(method) or method not in allowed_methods(self._rule)
 
 

@@ -5,19 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from math import inf
 from os import PathLike, fspath
+from pkgutil import resolve_name
 from typing import Any, TypeVar
 
 from marshmallow import Schema
 from sqlalchemy.orm import Mapper
-from werkzeug.utils import import_string
 
 from .errors import ConfigurationError
 
 _T = TypeVar("_T")
 
+
+class _ImportFailedError(Exception):
+    """What a setting names cannot be imported, for the reason in the message."""
+
+
+_BOOLEAN = "True or False (in an environment variable, true or false in lowercase)"
 _METHODS = ("GET", "PATCH", "POST")
 
 
@@ -58,7 +63,17 @@ def _parse_methods(value: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def _import(value: Any) -> Any:
-    return import_string(value) if isinstance(value, str) else value
+    """Return what a string such as ``"package.module:User"`` names; any other value as it is.
+
+    Raises:
+        _ImportFailedError: Where importing it fails, for what reason ever.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        return resolve_name(value)
+    except Exception as error:
+        raise _ImportFailedError(f"{type(error).__name__}: {error}") from error
 
 
 def _parse_model(value: Any) -> type:
@@ -108,14 +123,14 @@ class Settings:
         _text_matching(r"(/|[A-Za-z][A-Za-z0-9+.-]*://)(\S*/)?"),
         'an absolute path or a URL that ends with a slash, such as "/media/"',
     )
-    require_active: bool = _setting(True, _parse_boolean, "true or false")
-    require_json: bool = _setting(False, _parse_boolean, "true or false")
+    require_active: bool = _setting(True, _parse_boolean, _BOOLEAN)
+    require_json: bool = _setting(False, _parse_boolean, _BOOLEAN)
     realm: str = _setting(
         "api",
         _text_matching(r"[ !#-\[\]-~]+"),
         "printable ASCII text without quotes and backslashes",
     )
-    avatars: bool = _setting(False, _parse_boolean, "true or false")
+    avatars: bool = _setting(False, _parse_boolean, _BOOLEAN)
     avatar_size: int = _setting(512, _number_up_to(16383), "a number of pixels, at most 16383")
     avatar_max_bytes: int = _setting(
         5 * 1024**2, _number_up_to(inf), "a number of bytes, such as 5242880"
@@ -157,23 +172,36 @@ class Settings:
                 continue
             try:
                 values[setting.name] = setting.metadata["parse"](value)
-            except (TypeError, ValueError, AttributeError, ImportError) as error:
-                message = f"{label} is {value!r}; it must be {setting.metadata['expected']}."
-                raise ConfigurationError(message) from error
+            except (TypeError, ValueError, AttributeError, _ImportFailedError) as error:
+                reason = f" ({error})" if isinstance(error, _ImportFailedError) else ""
+                message = (
+                    f"{label} is {value!r}; it must be {setting.metadata['expected']}{reason}."
+                )
+                raise ConfigurationError(message) from (error.__cause__ or error)
         return cls(**values)
 
 
 def _refuse_misspelled_keys(config: Mapping[str, Any], known: Iterable[str]) -> None:
-    suffixes = [key.removeprefix("PROFILE_") for key in known]
     for key in config:
-        suffix = key.removeprefix("PROFILE_")
-        if suffix == key or suffix in suffixes:
-            continue
-        near = get_close_matches(suffix, suffixes, n=1, cutoff=0.8)
-        if near:
+        meant = [name for name in known if key.startswith("PROFILE_") and _is_typo(key, name)]
+        if key not in known and meant:
             message = (
                 f"{key} is {config[key]!r}, but there is no such setting; it must be "
-                f"spelled PROFILE_{near[0]}. (Is the key your own? Then give it a name "
+                f"spelled {meant[0]}. (Is the key your own? Then give it a name "
                 "that is not so close to one of ours.)"
             )
             raise ConfigurationError(message)
+
+
+def _is_typo(key: str, name: str) -> bool:
+    """Tell whether a key is a name with one letter more, less or other, or with two swapped."""
+    length = len(name)
+    longer, shorter = (key, name) if len(key) > length else (name, key)
+    if len(longer) == len(shorter) + 1:
+        return shorter in {longer[:i] + longer[i + 1 :] for i in range(len(longer))}
+    differing = [i for i, letter in enumerate(key) if name[i : i + 1] != letter]
+    if len(key) != length or len(differing) not in {1, 2}:
+        return False
+    first, last = differing[0], differing[-1]
+    swapped = name[:first] + name[first : last + 1][::-1] + name[last + 1 :]
+    return first == last or (last == first + 1 and key == swapped)

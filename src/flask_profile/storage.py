@@ -42,7 +42,11 @@ class AvatarStorage:
             try:
                 _ = self._store
             except (BaseError, ValueError) as error:
-                message = f"PROFILE_MEDIA_STORAGE is {self._location!r}, which is refused: {error}"
+                reason = str(error).partition("\n")[0]  # What follows is for developers of obstore.
+                message = (
+                    f"PROFILE_MEDIA_STORAGE is {self._location!r}; it must be a directory, or a "
+                    f'URL such as "s3://bucket/prefix" or "memory://" ({reason}).'
+                )
                 raise ConfigurationError(message) from error
 
     def put(self, avatar: bytes) -> str:

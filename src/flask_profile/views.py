@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flask import request
 from flask.views import MethodView
 from marshmallow.utils import get_value
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from .auth import verify_identity
@@ -60,7 +61,7 @@ class AuthenticatedView(MethodView):
             return self.responder.error(error, response_to(error))
         try:
             response: Response = handler(identity, user)
-        except (RefusalError, UserNotFoundError) as error:
+        except (RefusalError, UserNotFoundError, PoolTimeoutError) as error:
             return self.responder.error(error, response_to(error))
         except Exception as error:  # From here on, no exception is about the token.
             return self.responder.error(error, FAILURE)
@@ -84,7 +85,8 @@ class AuthenticatedView(MethodView):
 
     def require_media_type(self) -> None:
         """Raise UnsupportedMediaTypeError where the host requires JSON and it is something else."""
-        if self.resource.settings.require_json and not request.is_json:
+        has_body = request.method in {"PATCH", "POST"}
+        if has_body and self.resource.settings.require_json and not request.is_json:
             raise UnsupportedMediaTypeError
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import event
 import images
 from avatars.uploads import AVATAR_NAME, CountingBody
 from conftest import JOHN, SECRET, make_user_model
-from contract import AVATAR_URL, CHANGED_BODY, FAILED, NOT_FOUND
+from contract import AVATAR_URL, CHANGED_BODY, NOT_FOUND, NOT_SAVED
 from flask_profile import ConfigurationError, ProfileBlueprint, profile_updated
 from images import BLUE, GREEN, RED, WHITE, decode, encode, encode_solid, read_corners
 
@@ -170,14 +170,14 @@ class TestFailure:
     def test_a_failed_flush_changes_nothing(self, moment, avatars, before):
         with fail_at(avatars, moment):
             response = avatars.put(encode())
-            assert (response.status_code, response.json) == (500, FAILED)
+            assert (response.status_code, response.json) == (500, NOT_SAVED)
             assert avatars.delete().status_code == 500
         assert (avatars.list_files(), avatars.read_column()) == ([before], before)
 
     def test_a_failure_before_the_commit_keeps_the_old_avatar(self, avatars, before):
         with fail_at(avatars, "before_commit"):
             response = avatars.put(encode())
-            assert (response.status_code, response.json) == (500, FAILED)
+            assert (response.status_code, response.json) == (500, NOT_SAVED)
             assert avatars.delete().status_code == 500
         assert avatars.read_column() == before
         assert before in avatars.list_files()
@@ -209,7 +209,7 @@ class TestFailure:
         (tmp_path / "file").write_bytes(b"")
         avatars = make_avatars(PROFILE_MEDIA_STORAGE=tmp_path / folder)
         response = avatars.put(encode())
-        assert (response.status_code, response.json) == (500, FAILED)
+        assert (response.status_code, response.json) == (500, NOT_SAVED)
         assert avatars.read_column() == JOHN["avatar"]
         assert caplog.records[-1].exc_info
         assert avatars.delete().status_code == 204
@@ -217,7 +217,7 @@ class TestFailure:
     def test_a_full_disk_is_a_500(self, avatars, before):
         with limit_file_size(4096):
             response = avatars.put(images.encode_noise())
-        assert (response.status_code, response.json) == (500, FAILED)
+        assert (response.status_code, response.json) == (500, NOT_SAVED)
         assert (avatars.list_files(), avatars.read_column()) == ([before], before)
         assert avatars.put(images.encode_noise()).status_code == 200
 
@@ -360,7 +360,7 @@ class TestS3:
     def test_a_missing_bucket_is_a_500(self, bucket, make_avatars):
         avatars = make_avatars(PROFILE_MEDIA_STORAGE="s3://nobodys")
         response = avatars.put(encode())
-        assert (response.status_code, response.json) == (500, FAILED)
+        assert (response.status_code, response.json) == (500, NOT_SAVED)
         assert avatars.read_column() == JOHN["avatar"]
 
 
@@ -390,7 +390,7 @@ def test_a_storage_that_never_responds_is_a_500_after_a_timeout(configure_s3, tm
         assert time.perf_counter() - start < 25
         silent.setblocking(False)
         silent.accept()[0].close()  # This fails if nothing connected to the server.
-    assert (response.status_code, response.json) == (500, FAILED)
+    assert (response.status_code, response.json) == (500, NOT_SAVED)
     with app.app_context():
         assert db.session.get(user, 1).avatar == JOHN["avatar"]
         db.session.remove()

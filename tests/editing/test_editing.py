@@ -14,7 +14,7 @@ from sqlalchemy import event, select
 from sqlalchemy.sql import Update
 
 from conftest import JOHN, JOHN_AS_JSON, SECRET
-from contract import FAILED, JOHN_PROFILE, TAKEN, URL
+from contract import JOHN_PROFILE, NOT_SAVED, TAKEN, URL
 from editing.requests import parse, patch
 from flask_profile import profile_updated
 from host_databases import find_written_columns, read_users
@@ -155,7 +155,7 @@ class TestSession:
             target = host.db.engine if event_name == "commit" else host.db.session
         event.listen(target, event_name, fail)
         with profile_updated.connected_to(lambda *_, **values: signals.append(values)):
-            assert parse(patch(host, {"first_name": "Jack"})) == (500, FAILED)
+            assert parse(patch(host, {"first_name": "Jack"})) == (500, NOT_SAVED)
         event.remove(target, event_name, fail)
         assert [record.exc_info[0] for record in caplog.records] == [OSError]
         assert signals == []
@@ -172,7 +172,7 @@ class TestSession:
             other.execute("BEGIN")
             # An open read transaction blocks the COMMIT of another connection.
             other.execute("SELECT * FROM user").fetchall()
-            assert parse(patch(host, {"first_name": "Jack"})) == (500, FAILED)
+            assert parse(patch(host, {"first_name": "Jack"})) == (500, NOT_SAVED)
             other.execute("COMMIT")
             other.execute("UPDATE user SET last_name = 'Roe'")
         assert host.post().json == JOHN_PROFILE | {"last_name": "Roe"}

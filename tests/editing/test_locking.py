@@ -12,7 +12,7 @@ from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
 
 from conftest import JOHN
-from contract import FAILED, JOHN_PROFILE, TAKEN, URL
+from contract import JOHN_PROFILE, NOT_SAVED, TAKEN, URL
 from editing.requests import parse, patch
 from host_databases import close_pooled_connection, read_users
 from schemas import WritableSchema
@@ -125,7 +125,7 @@ class TestConcurrency:
                 raise OperationalError(statement, {}, Exception("deadlock detected"))
 
         with listen_to_engine(host, "before_cursor_execute", fail):
-            assert parse(patch(host, {"first_name": "Jack"})) == (500, FAILED)
+            assert parse(patch(host, {"first_name": "Jack"})) == (500, NOT_SAVED)
         assert len(failed) == attempts
         assert read_users(host, "first_name") == ["John"]
 

@@ -26,8 +26,8 @@ from werkzeug.exceptions import NotFound
 from conftest import make_user_model
 from contract import (
     BAD_CHARACTER,
-    FAILED,
     JOHN_PROFILE,
+    NOT_SAVED,
     NOT_TEXT,
     NULL,
     OUT_OF_RANGE,
@@ -213,7 +213,7 @@ class TestSchema:
                 raise error("from the schema")
 
         host = editable_host(PROFILE_SCHEMA=Raising)
-        assert parse(patch(host, {"first_name": "Jack"})) == (500, FAILED)
+        assert parse(patch(host, {"first_name": "Jack"})) == (500, NOT_SAVED)
         assert [record.exc_info[0] for record in caplog.records] == [error]
         assert read_users(host, "first_name") == ["John"]
 
@@ -224,7 +224,7 @@ class TestSchema:
                 return data | {"index": ["John"].index(data["first_name"])}
 
         host = editable_host(PROFILE_SCHEMA=Choosy)
-        assert parse(patch(host, {"first_name": "Jack"})) == (500, FAILED)
+        assert parse(patch(host, {"first_name": "Jack"})) == (500, NOT_SAVED)
         assert host.post().json == JOHN_PROFILE | {"index": 0}
 
     def test_the_value_that_it_loads_is_stored(self, editable_host):
@@ -262,7 +262,7 @@ class TestSchema:
         with pytest.raises(ConfigurationError, match=message):
             patch(host, {"first_name": "Jack", "shoe_size": 42})
         host.app.testing = False
-        assert parse(patch(host, {"first_name": "Jack", "shoe_size": 42})) == (500, FAILED)
+        assert parse(patch(host, {"first_name": "Jack", "shoe_size": 42})) == (500, NOT_SAVED)
         assert read_users(host, "first_name") == ["John"]
 
     def test_a_write_only_property_may_be_set(self, editable_host):

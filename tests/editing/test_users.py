@@ -13,11 +13,11 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from conftest import JOHN
 from contract import (
-    FAILED,
     INACTIVE,
     JOHN_PROFILE,
     NOT_FOUND,
     NOT_PROVIDED,
+    NOT_SAVED,
     NOT_VALID,
     READ_ONLY,
     TAKEN,
@@ -212,7 +212,7 @@ class TestUserLookupLoader:
         with pytest.raises(ConfigurationError, match=message):
             patch(host, {"first_name": "Jack"})
         host.app.testing = False
-        assert parse(patch(host, {"first_name": "Jack"})) == (500, FAILED)
+        assert parse(patch(host, {"first_name": "Jack"})) == (500, NOT_SAVED)
         assert read_users(host, "first_name") == ["John", "John"]
 
     def test_a_mapping_identifies_the_row_to_update(self, loader_host):

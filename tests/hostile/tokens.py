@@ -19,11 +19,14 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from contract import (
     BAD_ALGORITHM,
     BAD_AUDIENCE,
+    BAD_ISSUE_TIME,
     BAD_ISSUER,
+    BAD_JWT_ID,
+    BAD_KEY,
     BAD_SIGNATURE,
+    BAD_SUBJECT,
     EXPIRED,
     MALFORMED,
-    MALFORMED_OR_MISSING_CLAIM,
     MISSING_CLAIM,
     NOT_ACCESS_TOKEN,
     NOT_YET_VALID,
@@ -122,11 +125,11 @@ VALUES_BY_TYPE = {
 }
 # The expected responses to a claim with each of these values, in the same order.
 RESPONSES_BY_CLAIM = {
-    "sub": [MALFORMED, MALFORMED, MALFORMED, USER_NOT_FOUND, MALFORMED, MALFORMED],
+    "sub": [BAD_SUBJECT, BAD_SUBJECT, BAD_SUBJECT, USER_NOT_FOUND, BAD_SUBJECT, BAD_SUBJECT],
     "exp": [MALFORMED, EXPIRED, EXPIRED, MALFORMED, MALFORMED, MALFORMED],
     "nbf": [MALFORMED, PROFILE, PROFILE, MALFORMED, MALFORMED, MALFORMED],
-    "iat": [MALFORMED, PROFILE, PROFILE, MALFORMED, MALFORMED, MALFORMED],
-    "jti": [MALFORMED, MALFORMED, MALFORMED, PROFILE, MALFORMED, MALFORMED],
+    "iat": [BAD_ISSUE_TIME, PROFILE, PROFILE, BAD_ISSUE_TIME, BAD_ISSUE_TIME, BAD_ISSUE_TIME],
+    "jti": [BAD_JWT_ID, BAD_JWT_ID, BAD_JWT_ID, PROFILE, BAD_JWT_ID, BAD_JWT_ID],
     "aud": [PROFILE] * 6,
     "iss": [PROFILE] * 6,
     "type": [PROFILE] * 6,
@@ -299,7 +302,7 @@ _TABLE: list[tuple[str, str, dict[str, str]]] = [
     ),
     (
         "HS256",
-        MALFORMED_OR_MISSING_CLAIM,
+        MISSING_CLAIM,
         {"no sub": make_token(claims_without("sub")), "no claims": make_token(b"{}")},
     ),
     ("HS256", NOT_ACCESS_TOKEN, {"a refresh token": make_token(claims(type="refresh"))}),
@@ -383,7 +386,7 @@ _TABLE: list[tuple[str, str, dict[str, str]]] = [
     ),
     (
         "RS256 or HS256",
-        MALFORMED,
+        BAD_KEY,
         {
             f"HS256 with {name} where both are allowed": make_token(claims(), secret=key)
             for name, key in PUBLIC_KEYS_AS_SECRETS.items()

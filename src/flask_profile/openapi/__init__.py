@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
 
-try:
-    from apispec import APISpec
-    from apispec.utils import deepupdate
-
-    from .document import describe_profiles
-except ImportError as error:
-    message = "openapi_spec needs one more package:\n\n    pip install flask-profile-api[openapi]"
-    raise ConfigurationError(message) from error
-
 if TYPE_CHECKING:
+    from apispec import APISpec
     from flask import Flask
 
 __all__ = ["openapi_spec"]
@@ -40,9 +32,19 @@ def openapi_spec(app: Flask, spec: APISpec | None = None) -> dict[str, object]:
         it is given.
 
     Raises:
-        ConfigurationError: Where the app cannot serve a profile, as a request would tell; and by
-            the import of this function, where apispec is not installed.
+        ConfigurationError: Where the app cannot serve a profile, as a request would tell, or where
+            apispec is not installed.
     """
+    try:
+        from apispec import APISpec
+        from apispec.utils import deepupdate
+
+        from .document import describe_profiles
+    except ImportError as error:
+        message = (
+            "openapi_spec needs one more package:\n\n    pip install flask-profile-api[openapi]"
+        )
+        raise ConfigurationError(message) from error
     document = spec or APISpec("Profile", version("flask-profile-api"), "3.1.0")
     openapi_version = str(document.openapi_version)
     taken_names = document.components.schemas

@@ -124,7 +124,7 @@ def describe_operation(
     operation = _OPERATIONS[endpoint.name, method]
     body = operation.body(schemas, endpoint.resource.settings) if operation.body else {}
     security = security_requirements(method, body)
-    errors = _possible_errors(operation, endpoint)
+    errors = _possible_errors(operation, method, endpoint)
     return {
         "operationId": f"{tag.replace('.', '_')}_{method.lower()}",
         "summary": operation.summary,
@@ -136,15 +136,17 @@ def describe_operation(
         **({"requestBody": body} if body else {}),
         **({"security": security} if security else {}),
         "responses": describe_successes(operation.successes, schemas)
-        | describe_errors(errors, schemas),
+        | describe_errors(errors, method, schemas),
     }
 
 
-def _possible_errors(operation: Operation, endpoint: Endpoint) -> list[type[BaseException]]:
+def _possible_errors(
+    operation: Operation, method: str, endpoint: Endpoint
+) -> list[type[BaseException]]:
     """Return the errors that a request may cause, in the order of the table of responses."""
     settings = endpoint.resource.settings
     possible: set[type[BaseException]] = {*operation.refusals}
-    if settings.require_json and endpoint.name == "profile":
+    if settings.require_json and method == "POST":
         possible.add(UnsupportedMediaTypeError)
     if settings.require_active:
         possible.add(UserInactiveError)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from werkzeug.exceptions import MethodNotAllowed
+
 from ..errors import ERROR_RESPONSES, InvalidFieldsError
 from .examples import make_example
 from .objects import JSON_TYPE, JsonObject, describe_header, refer_to
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from .schemas import ProfileSchemas
 
 # The headers that error responses of a status have, beside those of all responses.
-_ERROR_HEADERS = {401: "WWW-Authenticate", 405: "Allow"}
+_ERROR_HEADERS = {401: "WWW-Authenticate", 405: "Allow", 503: "Retry-After"}
 
 
 @dataclass(frozen=True)
@@ -56,30 +58,33 @@ def describe_successes(successes: Iterable[Success], schemas: ProfileSchemas) ->
     return described
 
 
-def describe_errors(errors: Iterable[type[BaseException]], schemas: ProfileSchemas) -> JsonObject:
+def describe_errors(
+    errors: Iterable[type[BaseException]], method: str, schemas: ProfileSchemas
+) -> JsonObject:
     """Return the descriptions of error responses by their status, in ascending order.
 
     Args:
         errors: The rows of ``ERROR_RESPONSES`` that apply.
+        method: The method of the request, in capitals.
         schemas: The schemas of the profile.
     """
     by_status: dict[int, list[type[BaseException]]] = {}
     for error in errors:
         by_status.setdefault(ERROR_RESPONSES[error].status, []).append(error)
     return {
-        str(status): _describe_status(status, by_status[status], schemas)
+        str(status): _describe_status(status, by_status[status], method, schemas)
         for status in sorted(by_status)
     }
 
 
 def _describe_status(
-    status: int, errors: list[type[BaseException]], schemas: ProfileSchemas
+    status: int, errors: list[type[BaseException]], method: str, schemas: ProfileSchemas
 ) -> JsonObject:
     """Return the description of all error responses of one status."""
     examples: JsonObject = {}
     body_schemas: list[JsonObject] = []
     for error in errors:
-        body = _example_body(error, schemas)
+        body = _example_body(error, method, schemas)
         summary = ERROR_RESPONSES[error].reason or str(next(iter(body.values())))
         name = re.sub(r"\W+", "_", summary).strip("_").lower()
         examples[name] = {"summary": summary, "value": body}
@@ -93,11 +98,12 @@ def _describe_status(
     return described
 
 
-def _example_body(error: type[BaseException], schemas: ProfileSchemas) -> JsonObject:
+def _example_body(error: type[BaseException], method: str, schemas: ProfileSchemas) -> JsonObject:
     if error is InvalidFieldsError:
         return {next(iter(schemas.patch["properties"]), "id"): ["Not a valid value."]}
     # A method that no profile has, and a media type that none accepts.
-    text = ERROR_RESPONSES[error].render(method="TRACE", media_type="text/plain")
+    shown_method = "TRACE" if error is MethodNotAllowed else method
+    text = ERROR_RESPONSES[error].render(method=shown_method, media_type="text/plain")
     body: JsonObject = json.loads(text)
     return body
 

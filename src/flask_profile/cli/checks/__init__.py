@@ -37,7 +37,11 @@ def find_problems(app: Flask) -> Iterator[Problem]:
 
 
 def _check_profile(app: Flask, endpoint: Endpoint) -> Iterator[Problem]:
-    schema = endpoint.resource.schema
+    try:
+        schema = endpoint.resource.schema
+    except ConfigurationError as error:
+        yield Problem("configuration", str(error))
+        return
     yield from check_sent_names(schema)
     try:
         query = endpoint.resource.query
