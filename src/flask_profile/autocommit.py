@@ -30,8 +30,8 @@ def may_use_autocommit(engine: Engine) -> bool:
 def autocommit(connection: Connection) -> Generator[None]:
     """Let the driver use no transaction in the ``with`` block, where that is certain to be safe.
 
-    It is set on the driver's own connection, which then goes back to the pool as it came. The
-    option of SQLAlchemy resets an isolation level that the host has set there.
+    It is set on the driver's own connection, which then goes back to the pool as it came.
+    SQLAlchemy's option for it would not bring back an isolation level that the host has set there.
     """
     driver: Any = connection.connection.driver_connection
     if not _try_autocommit(driver, _READ_ONLY_ATTRIBUTES[connection.dialect.driver]):

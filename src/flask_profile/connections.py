@@ -93,6 +93,10 @@ class StatementReader:
         """
         try:
             return self._fetch_in_session(parameters)
+        except UnicodeEncodeError:
+            # pg8000 has sent a part of the statement, and cannot use the connection any more.
+            current_session(self._db).invalidate()
+            raise
         finally:
             transaction = current_session(self._db).get_transaction()
             if transaction is not None:
@@ -101,10 +105,14 @@ class StatementReader:
     def _fetch_lean(self, engine: Engine, parameters: dict[str, object]) -> Any:
         """Execute the statement on a connection from the pool, without a session."""
         with engine.connect() as connection:
-            if not may_use_autocommit(engine):
-                return self._take(connection.execute(self._statement, parameters))
-            with autocommit(connection):
-                return self._take(connection.execute(self._statement, parameters))
+            try:
+                if not may_use_autocommit(engine):
+                    return self._take(connection.execute(self._statement, parameters))
+                with autocommit(connection):
+                    return self._take(connection.execute(self._statement, parameters))
+            except UnicodeEncodeError:
+                connection.invalidate()
+                raise
 
     def _find_lean_engine(self) -> Engine | None:
         """Return the engine that a session of the request would use, or None if that must be used.

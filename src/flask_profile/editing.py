@@ -125,7 +125,11 @@ class Editor:
             require_attribute(type(user), name, self.patch.schema)
             if before[name] is missing or before[name] != value:
                 setattr(user, name, value)
-        session.flush()
+        try:
+            session.flush()
+        except UnicodeEncodeError as error:  # The driver cannot send a text to this database.
+            session.invalidate()  # pg8000 has sent a part of the statement already.
+            raise ConstraintError from error
         # The database may have changed the values: the response has what the next read will have.
         user = self._locking.load(session, get_value(user, self._query.key))
         changes = _compare(before, {name: get_value(user, name) for name in values})

@@ -30,12 +30,11 @@ def make_schema(schema_class: type[Schema]) -> Schema:
         _collect_attributes(schema, {})
     except Exception as error:
         name = schema_class.__name__
-        fields_of_class: Any = schema_class._declared_fields  # pyright: ignore
-        names = ", ".join(repr(name) for name in fields_of_class)
+        declared: Any = schema_class._declared_fields  # pyright: ignore[reportPrivateUsage]
         message = (
             f"{name} cannot be made ({type(error).__name__}: {error}). Its Meta, and the arguments "
             "of the schemas that it nests, may only name fields that are declared:\n\n"
-            f"    fields = ({names})  # in the Meta of {name}"
+            f"    fields = {tuple(declared)}  # in the Meta of {name}"
         )
         raise ConfigurationError(message) from error
     return schema

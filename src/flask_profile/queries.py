@@ -11,6 +11,7 @@ from marshmallow.utils import get_value
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import joinedload, lazyload, load_only
 
+from .charsets import lacks_character
 from .connections import StatementReader
 from .discovery import find_identity_attribute, find_user_model, require_visible_columns
 from .errors import UserNotFoundError
@@ -63,7 +64,13 @@ class ProfileQuery:
 
     def load(self, identity: object) -> Any:
         """Return the user as a dict of columns, or as an entity; or raise UserNotFoundError."""
-        user = self._reader.fetch({"identity": self._parse(identity)})
+        key = self._parse(identity)
+        try:
+            user = self._reader.fetch({"identity": key})
+        except Exception as error:
+            if isinstance(key, str) and lacks_character(error, key):
+                raise UserNotFoundError from error
+            raise
         return self.require_same_key(user, identity)
 
     def require_same_key(self, user: Any, identity: object) -> Any:

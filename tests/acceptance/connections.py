@@ -3,9 +3,11 @@
 This starts two PostgreSQL servers and PgBouncer in a temporary folder. For each host of
 connections_hosts.py, each driver, and with and without PgBouncer, it requests a profile and the
 host's own view by turns. It exits with status 1 if the two differ in one response, or if a
-connection of the pool has other settings afterwards. At last, it stops the first of two servers,
-promotes the second, and reads profiles from that. It needs the programs of PostgreSQL, pgbouncer,
-"psycopg[binary]", psycopg2-binary, pg8000, sentry-sdk, and OpenTelemetry for SQLAlchemy.
+connection of the pool has other settings afterwards. Then it tries a database in LATIN1. At last,
+it stops the first of two servers, promotes the second, and reads profiles from that.
+
+It needs the programs of PostgreSQL, pgbouncer, "psycopg[binary]", psycopg2-binary, pg8000,
+sentry-sdk, and OpenTelemetry for SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ from postgres import PgBouncer, Postgres
 
 DRIVERS = ("psycopg", "psycopg2", "pg8000")
 REQUESTS = 20
+URL = "/api/profile/"
 SETTINGS = (
     *("autocommit", "isolation_level", "deferrable", "read_only", "readonly"),
     "prepare_threshold",
@@ -83,21 +86,25 @@ def make_app(url: str, prepare: Callable[[Flask], Listen | None]) -> tuple[Flask
     return app, db
 
 
-def make_client(app: Flask) -> FlaskClient:
-    """Return a client that sends an access token of the user with the id 1."""
+def make_client(app: Flask, identity: str = "1") -> FlaskClient:
+    """Return a client that sends an access token of a user, by default of the id 1."""
     client = app.test_client()
     with app.app_context():
-        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {create_access_token('1')}"
+        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {create_access_token(identity)}"
     return client
+
+
+def add_john(db: SQLAlchemy) -> None:
+    db.create_all()
+    john = {"username": "john_doe", "email": "john@example.com", "first_name": "John"}
+    db.session.execute(insert(db.metadata.tables["user"]).values(**john))
+    db.session.commit()
 
 
 def set_up(server: Postgres) -> None:
     app, db = make_app(server.url(), connections_hosts.plain)
     with app.app_context():
-        db.create_all()
-        john = {"username": "john_doe", "email": "john@example.com", "first_name": "John"}
-        db.session.execute(insert(db.metadata.tables["user"]).values(**john))
-        db.session.commit()
+        add_john(db)
         db.engine.dispose()
     with server.connect() as connection:
         connection.execute(SET_UP)
@@ -136,10 +143,10 @@ def check_host(url: str, prepare: Callable[[Flask], Listen | None]) -> list[str]
         before = read_settings(db)
     for number in range(REQUESTS):
         if number % 5 == 4 and prepare not in CANNOT_WRITE:
-            response = client.patch("/api/profile/", json={"number_phone": str(number)})
+            response = client.patch(URL, json={"number_phone": str(number)})
             if f'"number_phone": "{number}"' not in response.text:
                 wrong.append(f"PATCH: {response.status_code} {response.text.strip()}")
-        own, profile = client.get("/own/").get_json(), client.post("/api/profile/").get_json()
+        own, profile = client.get("/own/").get_json(), client.post(URL).get_json()
         read = {key: profile.get(key) for key in ("first_name", "number_phone")}
         if read != own or read["first_name"] != name:
             wrong.append(f"{profile}, own view: {own}")
@@ -177,12 +184,37 @@ def check_failover(folder: Path) -> None:
     print("A failover: all profiles are read and edited before and after it.")
 
 
+def check_latin1(server: Postgres) -> None:
+    """Ask for users, and write texts, with characters that a database in LATIN1 lacks."""
+    with server.connect() as connection:
+        connection.execute("CREATE DATABASE latin1 TEMPLATE template0 ENCODING latin1 LOCALE 'C'")
+    for driver in DRIVERS:
+        url = server.url(driver).removesuffix("postgres") + "latin1"
+        app, db = make_app(url, connections_hosts.users_by_name)
+        with app.app_context():
+            db.drop_all()
+            add_john(db)
+        statuses = [
+            [
+                make_client(app, name).post(URL).status_code,
+                make_client(app, "john_doe").patch(URL, json={"first_name": name}).status_code,
+                make_client(app, "john_doe").post(URL).status_code,
+            ]
+            for name in ("Ж", "naïve €", "😀")
+        ]
+        with app.app_context():
+            db.engine.dispose()
+        if statuses != [[404, 400, 200]] * 3:
+            sys.exit(f"{driver}, a database in LATIN1: {statuses}")
+    print("A database in LATIN1: a character that it lacks returns 404 and 400.")
+
+
 def check_edits(clients: dict[str, FlaskClient], moment: str) -> None:
     for driver, client in clients.items():
         for number in range(REQUESTS):
             phone = f"{number} {len(moment)}"
-            profile = client.post("/api/profile/")
-            edited = client.patch("/api/profile/", json={"number_phone": phone})
+            profile = client.post(URL)
+            edited = client.patch(URL, json={"number_phone": phone})
             if profile.status_code != 200 or f'"number_phone": "{phone}"' not in edited.text:
                 sys.exit(f"{driver}, {moment}: {profile.text} {edited.status} {edited.text}")
 
@@ -213,6 +245,7 @@ def main() -> None:
                 failures += 1
                 name = f"{type(place).__name__}, {driver}, {prepare.__name__}"
                 print(f"{name}: {len(wrong)} wrong, the first: {wrong[0]}")
+        check_latin1(server)
         check_failover(folder)
     if failures:
         sys.exit(f"{failures} of {len(hosts)} hosts are not served as their own view is.")

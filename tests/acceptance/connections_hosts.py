@@ -148,6 +148,11 @@ def sentry(_app: Flask) -> None:
     )
 
 
+def users_by_name(app: Flask) -> None:
+    """For the database in LATIN1, not one of HOSTS."""
+    app.config["PROFILE_IDENTITY_FIELD"] = "username"
+
+
 # With these, SQLAlchemy itself cannot write.
 CANNOT_WRITE = (read_only_engine, streamed_results)
 # pg8000 sends a statement and its parameters apart, and sets isolation levels for a whole session.

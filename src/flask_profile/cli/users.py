@@ -13,6 +13,7 @@ from marshmallow.utils import get_value
 from sqlalchemy import or_, select
 
 from ..auth import has_user_loader
+from ..charsets import lacks_character
 from ..columns import is_storable
 from ..connections import current_session
 from ..errors import ConfigurationError, UserNotFoundError
@@ -79,7 +80,13 @@ def _find_keys_by_columns(query: ProfileQuery, columns: list[str], text: str) ->
     model = query.mapper.class_
     is_named = or_(*(getattr(model, column) == text for column in columns))
     keys = select(getattr(model, query.key)).where(is_named)
-    return _session().scalars(keys).all()
+    try:
+        return _session().scalars(keys).all()
+    except Exception as error:
+        if not lacks_character(error, text):
+            raise
+        _session().invalidate()
+        return []
 
 
 def _load_entity(query: ProfileQuery, key: object) -> object:
