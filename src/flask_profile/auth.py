@@ -9,7 +9,8 @@ from flask import current_app, request
 from flask_jwt_extended import internal_utils, verify_jwt_in_request
 from flask_jwt_extended.exceptions import InvalidHeaderError, NoAuthorizationError
 
-from .errors import ConfigurationError
+from .bodies import is_cut
+from .errors import BodyTooLargeError, ConfigurationError
 from .token_failures import explain_failure
 
 
@@ -40,19 +41,29 @@ def verify_identity() -> object:
 
     Raises:
         JWTExtendedException, PyJWTError: For any token that is missing or not valid.
+        BodyTooLargeError: Where the body, from which the token would be read, is too large.
         Exception: Whatever else a callback of the host raises.
     """
     try:
         verified = verify_jwt_in_request()
     except Exception as error:
         explained = explain_failure(error)
-        if isinstance(explained, NoAuthorizationError) and _header_has_scheme():
-            explained = InvalidHeaderError(str(error))
+        if isinstance(explained, NoAuthorizationError):
+            if _header_has_scheme():
+                explained = InvalidHeaderError(str(error))
+            elif _token_is_in_cut_body():
+                explained = BodyTooLargeError()
         if explained is error:
             raise
         raise explained from error
     claims = cast("tuple[object, dict[str, object]]", verified)[1]
     return claims[current_app.config["JWT_IDENTITY_CLAIM"]]
+
+
+def _token_is_in_cut_body() -> bool:
+    """Tell whether the body, where a token may be, is of unknown length and too large."""
+    is_read = "json" in current_app.config["JWT_TOKEN_LOCATION"] and request.is_json
+    return is_read and is_cut(request.get_data())
 
 
 def _header_has_scheme() -> bool:

@@ -9,6 +9,7 @@ from flask import request
 
 from .bodies import FORM_TYPE, read_body, refuse_failures
 from .errors import BodyTooLargeError, BrokenImageError, ConfigurationError
+from .patching import Patch
 from .views import AuthenticatedView
 
 try:
@@ -38,11 +39,11 @@ class AvatarView(AuthenticatedView):
         self._max_bytes = settings.avatar_max_bytes
         self._storage = AvatarStorage(endpoint.resource.app, settings)
 
-    def dispatch_request(self, **url_values: object) -> Response:
-        """Limit an upload before anything is read of it, such as a token in a form."""
-        if request.method == "PUT":
-            _limit_body(self._max_bytes)
-        return super().dispatch_request(**url_values)
+    def max_content_length(self) -> int:
+        """Return the bytes of an upload, and of the form around it."""
+        if request.method != "PUT":
+            return super().max_content_length()
+        return self._max_bytes + (_FORM_OVERHEAD if request.mimetype == FORM_TYPE else 0)
 
     def require_media_type(self) -> None:
         """Accept any declared media type: the format is detected from the content."""
@@ -62,20 +63,13 @@ class AvatarView(AuthenticatedView):
         response, changes = self.resource.editor.change(
             identity,
             user,
-            {"avatar": name},
+            Patch({"avatar": name}),
             self.render_edited,
             undo=partial(self._storage.remove, name),
         )
         for old, _ in changes.values():
             self._storage.remove(old)
         return response
-
-
-def _limit_body(max_bytes: int) -> None:
-    """Let no more of the request's body be read than an avatar may have."""
-    overhead = _FORM_OVERHEAD if request.mimetype == FORM_TYPE else 0
-    limits = (request.max_content_length, max_bytes + overhead)
-    request.max_content_length = min(limit for limit in limits if limit is not None)
 
 
 def _read_upload(max_bytes: int) -> bytes:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
 
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -22,7 +22,21 @@ IMAGE_TYPES = {
 }
 FORM_TYPE = "multipart/form-data"
 
+# What a schema, a database and another client can still work with.
+_MAX_DEPTH = 100
+
 _T = TypeVar("_T")
+
+
+def limit_body(max_bytes: int) -> None:
+    """Let no more of the request's body be read than this, or than the host allows.
+
+    Must be called before anything reads the body, such as for a token in it.
+    """
+    limits = (request.max_content_length, max_bytes)
+    limit = min(limit for limit in limits if limit is not None)
+    # Werkzeug silently cuts a body of unknown length at its limit: one byte more reveals that.
+    request.max_content_length = limit + (request.content_length is None)
 
 
 def read_body(*, broken: type[RefusalError]) -> bytes:
@@ -32,16 +46,20 @@ def read_body(*, broken: type[RefusalError]) -> bytes:
         broken: What to raise for a body that breaks off.
 
     Raises:
-        BodyTooLargeError: Where the body is larger than ``request.max_content_length``.
+        BodyTooLargeError: Where the body is larger than its limit.
     """
-    limit = request.max_content_length
-    if request.content_length is None and limit is not None:
-        # Werkzeug would silently cut a body of unknown length at its limit.
-        request.max_content_length = limit + 1
     body = refuse_failures(request.get_data, broken=broken)
-    if limit is not None and len(body) > limit:
+    if is_cut(body):
         raise BodyTooLargeError
+    if len(body) < (request.content_length or 0):
+        raise broken  # Not every WSGI server raises an exception for it.
     return body
+
+
+def is_cut(body: bytes) -> bool:
+    """Tell whether what was read of the request's body is more than its limit."""
+    limit = request.max_content_length
+    return request.content_length is None and limit is not None and len(body) >= limit
 
 
 def refuse_failures(read: Callable[[], _T], *, broken: type[RefusalError]) -> _T:
@@ -61,12 +79,25 @@ def parse_json(body: bytes) -> object:
     """Return the value of a JSON text (RFC 8259) that has only one meaning.
 
     Raises:
-        ValueError: Where it is not JSON in UTF-8, or an object has a name twice.
-        RecursionError: Where it is nested too deep.
+        ValueError: Where it is not JSON in UTF-8, an object has a name twice, or it is nested
+            deeper than 100 levels.
+        RecursionError: Where it is nested far deeper.
     """
-    return json.loads(
+    value: object = json.loads(
         body.decode(), object_pairs_hook=_object_of_unique_names, parse_constant=_refuse_constant
     )
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [inner for outer in level for inner in _members(outer)]
+    if level:
+        raise ValueError(level)
+    return value
+
+
+def _members(value: Any) -> Iterable[object]:
+    if isinstance(value, dict):
+        return cast("dict[str, object]", value).values()
+    return cast("list[object]", value) if isinstance(value, list) else ()
 
 
 def _object_of_unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from marshmallow import ValidationError, fields, validate
 from sqlalchemy import BigInteger, Column, Integer, SmallInteger
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.types import TypeDecorator
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
+    from sqlalchemy.orm import Mapper
     from sqlalchemy.types import TypeEngine
 
 _NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
@@ -30,6 +34,44 @@ def integer_limit(type_: TypeEngine[Any], dialect: Dialect) -> int:
     is_large = dialect.name == "sqlite" or isinstance(type_, BigInteger)
     bits = 63 if is_large else 15 if isinstance(type_, SmallInteger) else 31
     return 1 << (bits + bool(getattr(type_, "unsigned", False)))
+
+
+def stored_type(type_: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:
+    """Return the type that a database has for a column, without the types that decorate it."""
+    stored = type_.dialect_impl(dialect)
+    while isinstance(stored, TypeDecorator):
+        stored = stored.impl_instance
+    return stored
+
+
+def is_hybrid(mapper: Mapper[Any], attribute: str) -> bool:
+    """Tell whether an attribute of a model is a hybrid property."""
+    return isinstance(mapper.all_orm_descriptors.get(attribute), hybrid_property)
+
+
+def find_column(mapper: Mapper[Any], attribute: str) -> Any:
+    """Return the column that an attribute of a model reads, or None.
+
+    A synonym and a hybrid property may read one, too.
+    """
+    while attribute in mapper.synonyms:
+        attribute = mapper.synonyms[attribute].name
+    if not is_hybrid(mapper, attribute):
+        return mapper.columns.get(attribute)
+    with suppress(Exception):  # The host's code, which may not be able to make SQL.
+        expression = getattr(mapper.class_, attribute).__clause_element__()
+        return next(column for column in mapper.columns if column.shares_lineage(expression))
+    return None
+
+
+def accepts(type_: TypeEngine[Any], dialect: Dialect, value: object) -> bool:
+    """Tell whether a type can bind a value, for which it may execute code of the host."""
+    process = type_.dialect_impl(dialect).bind_processor(dialect)
+    try:
+        _ = process(value) if process else value
+    except Exception:
+        return False
+    return True
 
 
 def limit_to_column(field: fields.Field[Any], column: object, dialect: Dialect) -> None:

@@ -14,7 +14,7 @@ from .conditions import require_match
 from .connections import current_session
 from .errors import ConfigurationError, ConstraintError, InvalidFieldsError
 from .locking import LockingQuery
-from .patching import PatchReader, require_attribute
+from .patching import Patch, PatchReader, require_attribute
 from .signals import send_profile_updated
 from .uniqueness import find_taken
 
@@ -59,7 +59,7 @@ class Editor:
         self,
         identity: object,
         user: Any,
-        values: Mapping[str, object],
+        patch: Patch,
         render: Render,
         undo: Callable[[], None] = lambda: None,
     ) -> tuple[Response, Changes]:
@@ -68,7 +68,7 @@ class Editor:
         Args:
             identity: The identity in the token, for the signal.
             user: The user that was read for it.
-            values: The attributes to set, with their new values.
+            patch: What it sets.
             render: Makes the response of the user, whose ETag ``If-Match`` is compared with.
             undo: Called before a failure is raised, unless the commit itself failed: then nobody
                 knows what was committed.
@@ -78,7 +78,7 @@ class Editor:
         """
         session = current_session(self._db)
         try:
-            response, changes = self._flush(session, user, values, render)
+            response, changes = self._flush(session, user, patch, render)
         except Exception:
             session.rollback()
             undo()
@@ -93,7 +93,7 @@ class Editor:
         return response, changes
 
     def _flush(
-        self, session: Session, user: Any, values: Mapping[str, object], render: Render
+        self, session: Session, user: Any, patch: Patch, render: Render
     ) -> tuple[Response, Changes]:
         """Lock and change the user's row; try again after a deadlock or a lost connection."""
         key = get_value(user, self._query.key)
@@ -105,35 +105,49 @@ class Editor:
                 locked = self._locking.load(session, key)
                 if is_entity and locked is not user:
                     raise ConfigurationError(_NOT_IN_SESSION)
-                return self._apply(session, locked, values, render)
+                return self._apply(session, locked, patch, render)
             except StatementError as error:
                 session.rollback()
                 if isinstance(error, IntegrityError):
-                    raise self._explain_conflict(session, key, values) from error
+                    raise self._explain_conflict(session, key, patch.values) from error
                 if _refuses_values(error):
                     raise ConstraintError from error
                 if not (attempts and isinstance(error, OperationalError)):
                     raise
 
     def _apply(
-        self, session: Session, user: Any, values: Mapping[str, object], render: Render
+        self, session: Session, user: Any, patch: Patch, render: Render
     ) -> tuple[Response, Changes]:
         response = render(user)
         require_match(response)
-        before = {name: get_value(user, name) for name in values}  # Missing if write-only.
-        for name, value in values.items():
+        values = {**patch.values, **self.patch.merge(user, patch.merges)}
+        for name in values:
             require_attribute(type(user), name, self.patch.schema)
-            if before[name] is missing or before[name] != value:
-                setattr(user, name, value)
+        before = {name: get_value(user, name) for name in values}  # Missing if write-only.
+        changed = {
+            name: value
+            for name, value in values.items()
+            if before[name] is missing or before[name] != value
+        }
+        self.patch.assign(user, changed)
+        self._send(session, changed)
+        # The database may have changed the values: the response has what the next read will have.
+        user = self._locking.load(session, get_value(user, self._query.key))
+        changes = _compare(before, {name: get_value(user, name) for name in values})
+        return (render(user) if changes else response), changes
+
+    def _send(self, session: Session, values: Mapping[str, object]) -> None:
+        """Flush the session, or raise the refusal of a value that its column's type refuses."""
         try:
             session.flush()
         except UnicodeEncodeError as error:  # The driver cannot send a text to this database.
             session.invalidate()  # pg8000 has sent a part of the statement already.
             raise ConstraintError from error
-        # The database may have changed the values: the response has what the next read will have.
-        user = self._locking.load(session, get_value(user, self._query.key))
-        changes = _compare(before, {name: get_value(user, name) for name in values})
-        return (render(user) if changes else response), changes
+        except DBAPIError:
+            raise
+        except Exception:
+            self.patch.require_accepted(values)
+            raise
 
     def _explain_conflict(
         self, session: Session, key: object, values: Mapping[str, object]

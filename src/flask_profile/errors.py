@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from itertools import islice
+from typing import cast
 
 import jwt
 import sqlalchemy.exc
@@ -39,18 +41,24 @@ class RefusalError(Exception):
 
 
 class MalformedBodyError(RefusalError):
-    """The body is not a JSON object (RFC 8259), or has a name twice."""
+    """The body is not a JSON object (RFC 8259), breaks off, has a name twice or is too deep."""
 
 
 class InvalidFieldsError(RefusalError):
     """The schema, or what the columns can hold, refuses values.
 
+    Of at most 100 fields, the response has a list of at most 100 messages.
+
     Args:
-        messages: The messages of each field that is refused, by the field's name.
+        messages: The messages of each field that is refused, by the field's name; nested where the
+            field nests others, as marshmallow makes them.
     """
 
-    def __init__(self, messages: dict[str, Any]) -> None:
-        self.messages = _cut_names(messages)
+    def __init__(self, messages: Mapping[str, object]) -> None:
+        self.messages = {
+            cut(name): [*islice(_list_messages(nested), 100)]
+            for name, nested in islice(messages.items(), 100)
+        }
 
 
 class ConstraintError(RefusalError):
@@ -82,12 +90,17 @@ def cut(text: str) -> str:
     return text[:100]
 
 
-def _cut_names(messages: Any) -> Any:
-    """Cut the names of fields, which a client may have chosen, on every level of messages."""
-    if not isinstance(messages, dict):
-        return messages
-    by_name = cast("dict[object, object]", messages)
-    return {cut(str(name)): _cut_names(nested) for name, nested in by_name.items()}
+def _list_messages(messages: object, path: str = "") -> Iterator[str]:
+    """Yield the messages of a field, those of a nested one with its path in front."""
+    if isinstance(messages, Mapping):
+        for name, nested in cast("Mapping[object, object]", messages).items():
+            inner = cut(str(name))
+            yield from _list_messages(nested, f"{path}.{inner}" if path else inner)
+    elif isinstance(messages, (list, tuple)):
+        for message in cast("list[object]", messages):
+            yield from _list_messages(message, path)
+    else:
+        yield f"{path}: {messages}" if path else str(messages)
 
 
 @dataclass(frozen=True)
@@ -183,7 +196,11 @@ ERROR_RESPONSES: dict[type[BaseException], ErrorResponse] = {
     UserNotFoundError: _USER_NOT_FOUND,
     MethodNotAllowed: ErrorResponse(405, {"detail": 'Method "{method}" not allowed.'}),
     MalformedBodyError: ErrorResponse(
-        400, {"detail": "The body must be a JSON object that has each of its names once."}
+        400,
+        {
+            "detail": "The body must be a whole JSON object that has each of its names once and "
+            "is not nested deeper than 100 levels."
+        },
     ),
     InvalidFieldsError: ErrorResponse(400, {}),  # Its messages are the body.
     ConstraintError: ErrorResponse(400, {"detail": "The database does not accept these values."}),

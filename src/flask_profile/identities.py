@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Uuid
-from sqlalchemy.types import TypeDecorator
 
-from .columns import integer_limit, is_storable
+from .columns import integer_limit, is_storable, stored_type
 from .errors import ConfigurationError, UserNotFoundError
 
 if TYPE_CHECKING:
@@ -32,13 +31,10 @@ def identity_parser(declared: TypeEngine[Any], dialect: Dialect) -> Callable[[ob
     Raises:
         ConfigurationError: Where the type is neither integers, text nor UUIDs.
     """
-    bound = declared.dialect_impl(dialect)
-    stored = bound
-    while isinstance(stored, TypeDecorator):
-        stored = stored.impl_instance
+    stored = stored_type(declared, dialect)
     convert = _converter(declared, stored)
     limit = integer_limit(stored, dialect)
-    process = bound.bind_processor(dialect)
+    process = declared.dialect_impl(dialect).bind_processor(dialect)
 
     def parse(identity: object) -> object:
         text = str(identity) if convert is int and type(identity) is int else identity

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from flask import Flask, request
 from marshmallow import RAISE, Schema, ValidationError
+from marshmallow.utils import get_value, missing
+from sqlalchemy import JSON
 
 from .bodies import PATCH_TYPES, parse_json, read_body, refuse_failures
-from .columns import limit_to_column
+from .columns import accepts, find_column, is_hybrid, limit_to_column, stored_type
 from .errors import (
     ConfigurationError,
     InvalidFieldsError,
@@ -16,11 +20,28 @@ from .errors import (
     UnsupportedMediaTypeError,
 )
 from .inspection import has_attribute
+from .merging import keep_unwritable, merge_patch, to_loadable
+from .policy import not_a_dict
 
 if TYPE_CHECKING:
     from marshmallow.fields import Field
 
     from .queries import ProfileQuery
+
+_NOT_VALID = "Not a valid value."
+
+
+@dataclass(frozen=True)
+class Patch:
+    """What an edit sets.
+
+    Args:
+        values: The attributes to set, with their new values.
+        merges: The objects to merge into what JSON columns have, by the names of their fields.
+    """
+
+    values: Mapping[str, object]
+    merges: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 def require_attribute(model: type, name: str, schema: Schema) -> None:
@@ -45,14 +66,20 @@ class PatchReader:
 
     def __init__(self, app: Flask, query: ProfileQuery, schema: Schema) -> None:
         self._app = app
+        self._mapper = query.mapper
+        self._dialect = query.dialect
         self.schema = schema = type(schema)()  # Its fields get more validators here.
         self._names = {f.attribute or n: f.data_key or n for n, f in schema.load_fields.items()}
         dumped = {field.data_key or name for name, field in schema.dump_fields.items()}
         relationships = {self.field_name(r.key) for r in query.mapper.relationships}
         self._read_only = (dumped - {*self._names.values()}) | relationships
-        for name, field in schema.load_fields.items():
-            column = query.mapper.columns.get(field.attribute or name)
-            limit_to_column(field, column, query.dialect)
+        self._mergeable: dict[str, str] = {}
+        for name, field_ in schema.load_fields.items():
+            column = find_column(query.mapper, field_.attribute or name)
+            limit_to_column(field_, column, query.dialect)
+            type_ = getattr(column, "type", None)
+            if type_ is not None and isinstance(stored_type(type_, query.dialect), JSON):
+                self._mergeable[field_.data_key or name] = name
 
     @property
     def writable_fields(self) -> dict[str, Field[Any]]:
@@ -67,11 +94,12 @@ class PatchReader:
         """Return the name in JSON of an attribute of the model."""
         return self._names.get(attribute, attribute)
 
-    def read(self) -> dict[str, object]:
-        """Return the attributes that the request's body sets, with their new values.
+    def read(self) -> Patch:
+        """Return what the request's body sets, validated as far as no stored value is needed.
 
         Raises:
             RefusalError: Where the body is no merge patch, or sets what it may not.
+            ConfigurationError: Where the schema does not load a dict.
         """
         if request.mimetype not in PATCH_TYPES:
             raise UnsupportedMediaTypeError
@@ -79,20 +107,96 @@ class PatchReader:
         patch = refuse_failures(lambda: parse_json(body), broken=MalformedBodyError)
         if not isinstance(patch, dict):
             raise MalformedBodyError
+        members = cast("dict[str, object]", patch)
         if "json" in self._app.config["JWT_TOKEN_LOCATION"]:
-            patch.pop(self._app.config["JWT_JSON_KEY"], None)  # The token is no field.
-        return self._validate(cast("dict[str, object]", patch))
-
-    def _validate(self, patch: dict[str, object]) -> dict[str, object]:
-        messages: dict[str, Any] = {
-            name: ["Read-only field."] for name in patch if name in self._read_only
+            members.pop(self._app.config["JWT_JSON_KEY"], None)  # The token is no field.
+        merges = {
+            name: value
+            for name, value in members.items()
+            if name in self._mergeable and isinstance(value, dict)
         }
-        writable = {name: value for name, value in patch.items() if name not in messages}
-        values: dict[str, object] = {}
+        values = self._load({n: v for n, v in members.items() if n not in merges})
+        return Patch(values, merges)
+
+    def merge(self, user: Any, merges: Mapping[str, object]) -> dict[str, object]:
+        """Return the attributes of a user that objects are merged into, with their new values.
+
+        Args:
+            user: The user, as stored and locked.
+            merges: The objects, by the names of their fields.
+
+        Raises:
+            InvalidFieldsError: Where the schema refuses what results.
+        """
+        if not merges:
+            return {}
+        stored: dict[str, tuple[Field[Any], object]] = {}
+        merged: dict[str, object] = {}
+        for data_key, patch in merges.items():
+            name = self._mergeable[data_key]
+            field = self.schema.load_fields[name]
+            attribute = field.attribute or name
+            value = get_value(user, attribute)
+            value = None if value is missing else value
+            stored[attribute] = (field, value)
+            merged[data_key] = merge_patch(to_loadable(field, value), patch)
+        return {
+            attribute: keep_unwritable(*stored[attribute], loaded)
+            if attribute in stored
+            else loaded
+            for attribute, loaded in self._load(merged).items()
+        }
+
+    def assign(self, user: Any, values: Mapping[str, object]) -> None:
+        """Set attributes of a user.
+
+        Raises:
+            InvalidFieldsError: Where a validator or a setter of the model refuses a value.
+        """
+        messages: dict[str, object] = {}
+        for name, value in values.items():
+            try:
+                setattr(user, name, value)
+            except ValidationError as error:
+                messages[self.field_name(name)] = error.messages
+            except ValueError:
+                messages[self.field_name(name)] = [_NOT_VALID]
+        if messages:
+            raise InvalidFieldsError(messages)
+
+    def require_accepted(self, values: Mapping[str, object]) -> None:
+        """Raise InvalidFieldsError where the types of columns do not accept values.
+
+        A hybrid property may have stored another value than it was given.
+        """
+        columns = {
+            name: find_column(self._mapper, name)
+            for name in values
+            if not is_hybrid(self._mapper, name)
+        }
+        refused = {
+            self.field_name(name): [_NOT_VALID]
+            for name, column in columns.items()
+            if column is not None and not accepts(column.type, self._dialect, values[name])
+        }
+        if refused:
+            raise InvalidFieldsError(refused)
+
+    def _load(self, members: Mapping[str, object]) -> dict[str, object]:
+        """Return the attributes of members, or raise InvalidFieldsError with all that is wrong."""
+        messages: dict[str, Any] = {
+            name: ["Read-only field."] for name in members if name in self._read_only
+        }
+        writable = {name: value for name, value in members.items() if name not in messages}
+        values: Any = {}
+        # With the names, and not True, a nested object must still be whole.
+        partial = (*self.schema.load_fields,)
         try:
-            values = cast("Any", self.schema.load(writable, partial=True, unknown=RAISE))
+            values = self.schema.load(writable, partial=partial, unknown=RAISE)
         except ValidationError as error:
             messages |= cast("Any", error).normalized_messages()
         if messages:
             raise InvalidFieldsError(messages)
-        return values
+        if not isinstance(values, dict):
+            raise ConfigurationError(not_a_dict(self.schema, f"a {type(values).__name__}"))
+        return cast("dict[str, object]", values)

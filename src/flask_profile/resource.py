@@ -64,13 +64,25 @@ class Resource:
     def editor(self) -> Editor:
         """What changes the users of this app."""
         from .editing import Editor
+        from .policy import require_safe_schema
 
+        if "PATCH" in self.settings.methods:
+            require_safe_schema(
+                self.schema,
+                self.query.mapper,
+                identity_field=self.query.key,
+                avatar_field="avatar" if self.settings.avatars else None,
+            )
         return Editor(self.app, self.query, self.schema)
 
     @cached_property
     def load_user(self) -> Callable[[object], Any]:
         """The function from an identity to its user: a query, or the host's own loader."""
-        return self._load_by_host if has_user_loader() else self.query.load
+        if has_user_loader():
+            return self._load_by_host
+        if "PATCH" in self.settings.methods:
+            _ = self.editor  # It may raise ConfigurationError, for a read too.
+        return self.query.load
 
     @cached_property
     def dump(self) -> Callable[[Any], str]:

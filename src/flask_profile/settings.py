@@ -125,6 +125,9 @@ class Settings:
     )
     require_active: bool = _setting(True, _parse_boolean, _BOOLEAN)
     require_json: bool = _setting(False, _parse_boolean, _BOOLEAN)
+    max_content_length: int = _setting(
+        100 * 1024, _number_up_to(inf), "a number of bytes, such as 102400"
+    )
     realm: str = _setting(
         "api",
         _text_matching(r"[ !#-\[\]-~]+"),

@@ -19,10 +19,10 @@ from flask_jwt_extended import decode_token, internal_utils, jwt_manager
 from flask_jwt_extended.exceptions import NoAuthorizationError
 from jwt import DecodeError, InvalidKeyError, PyJWKClient, PyJWKClientError, PyJWKSetError
 from jwt import algorithms as jwt_algorithms
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
-from .errors import UnknownKeyError
+from .errors import BodyTooLargeError, UnknownKeyError
 
 # What code raises for input that it did not expect.
 _PARSING_ERRORS = (
@@ -57,6 +57,8 @@ def explain_failure(error: Exception) -> Exception:
         _log_key_failure("The key that verifies tokens cannot be used", error)
         return InvalidKeyError("The key does not fit the algorithm")
     modules = {_module(frame) for frame in frames}
+    if isinstance(error, RequestEntityTooLarge) and Request.__module__ in modules:
+        return BodyTooLargeError()
     # For a body that breaks off, each WSGI server raises exceptions of its own.
     is_of_body = Request.__module__ in modules
     if not (is_of_body or isinstance(error, (*_PARSING_ERRORS, HTTPException))):

@@ -11,6 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from .auth import verify_identity
+from .bodies import limit_body
 from .conditions import make_conditional, require_match
 from .errors import (
     FAILURE,
@@ -53,6 +54,7 @@ class AuthenticatedView(MethodView):
         if handler is None:
             error = MethodNotAllowed(sorted(_allowed_methods()))
             return self.responder.error(error, response_to(error))
+        limit_body(self.max_content_length())
         try:
             identity, user = self._authenticate()
         except HTTPException:
@@ -83,6 +85,10 @@ class AuthenticatedView(MethodView):
         response.add_etag()
         return response
 
+    def max_content_length(self) -> int:
+        """Return the bytes of a body that may be read."""
+        return self.resource.settings.max_content_length
+
     def require_media_type(self) -> None:
         """Raise UnsupportedMediaTypeError where the host requires JSON and it is something else."""
         has_body = request.method in {"PATCH", "POST"}
@@ -111,8 +117,8 @@ class ProfileView(AuthenticatedView):
     def patch(self, identity: object, user: Any) -> Response:
         """Apply a merge patch and return the new profile."""
         editor = self.resource.editor
-        values = editor.patch.read()
-        return editor.change(identity, user, values, self.render_edited)[0]
+        patch = editor.patch.read()
+        return editor.change(identity, user, patch, self.render_edited)[0]
 
 
 def _allowed_methods() -> set[str]:

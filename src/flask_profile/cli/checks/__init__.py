@@ -50,6 +50,10 @@ def _check_profile(app: Flask, endpoint: Endpoint) -> Iterator[Problem]:
             yield Problem("configuration", str(error))
         return
     if "PATCH" in endpoint.methods:
+        try:
+            _ = endpoint.resource.editor
+        except ConfigurationError as error:
+            yield Problem("configuration", str(error))
         yield from check_loaded_attributes(schema, query.mapper.class_)
     yield from check_tables(app, query)
     yield from check_index(query)
