@@ -23,7 +23,10 @@ NOT_FOUND = {"error": "The user cannot be found in the database."}
 FAILED = {"error": "The profile could not be loaded."}
 NOT_SAVED = {"error": "The profile could not be saved."}
 UNAVAILABLE = {"error": "The profile is temporarily unavailable."}
-UNREADABLE_BODY = {"detail": "The body must be a JSON object that has each of its names once."}
+UNREADABLE_BODY = {
+    "detail": "The body must be a whole JSON object that has each of its names once and is not "
+    "nested deeper than 100 levels."
+}
 BROKEN_IMAGE_BODY = {"detail": "The picture is broken or has too many pixels."}
 CHANGED_BODY = {"detail": "The profile has changed since it was read."}
 TOO_LARGE_BODY = {"detail": "The body of the request is too large."}
@@ -37,6 +40,7 @@ UNKNOWN = ["Unknown field."]
 NULL = ["Field may not be null."]
 NOT_TEXT = ["Not a valid string."]
 BAD_CHARACTER = ["Contains a character that cannot be stored."]
+NOT_VALID_VALUE = ["Not a valid value."]
 OUT_OF_RANGE = ["Number is out of range."]
 
 # The reasons in WWW-Authenticate why a token is not valid.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import warnings
 from datetime import datetime, timedelta
@@ -22,6 +23,7 @@ from contract import (
     NOT_VALID,
     PROFILE,
     REASONS,
+    TOO_LARGE_BODY,
     identify_response,
 )
 from flask_profile import ProfileBlueprint
@@ -245,10 +247,51 @@ def test_a_body_whose_client_disconnects_provides_no_credentials(host):
     assert (response.status_code, response.json) == (401, NOT_PROVIDED)
 
 
-def test_a_body_that_is_too_large_provides_no_credentials(host):
-    host_app = host(JWT_TOKEN_LOCATION="json", MAX_CONTENT_LENGTH=10)
-    response = host_app.client.post("/api/profile/", json={"access_token": "abc"})
-    assert (response.status_code, response.json) == (401, NOT_PROVIDED)
+@pytest.mark.parametrize(
+    "limit", ["MAX_CONTENT_LENGTH", "PROFILE_MAX_CONTENT_LENGTH"], ids=["of the host", "ours"]
+)
+@pytest.mark.parametrize("length_is_known", [True, False])
+class TestTokenInBody:
+    def post(self, host, body, *, length_is_known, content_type="application/json"):
+        options = {"content_type": content_type, "data": body}
+        if not length_is_known:
+            options = {
+                "content_type": content_type,
+                "input_stream": io.BytesIO(body),
+                "environ_overrides": {"wsgi.input_terminated": True},
+            }
+        return host.client.post("/api/profile/", **options)
+
+    def test_a_body_that_is_too_large_returns_413(self, limit, length_is_known, host):
+        host_app = host(JWT_TOKEN_LOCATION="json").add()
+        body = json.dumps({"access_token": host_app.token()}).encode()
+        for number, status in [(len(body), 200), (len(body) - 1, 413), (10, 413)]:
+            limited = host(JWT_TOKEN_LOCATION="json", **{limit: number}).add()
+            response = self.post(limited, body, length_is_known=length_is_known)
+            assert (number, response.status_code) == (number, status)
+            assert status == 200 or response.json == TOO_LARGE_BODY
+
+    def test_a_body_that_nobody_reads_is_not_limited(self, limit, length_is_known, host):
+        host_app = host(**{limit: 10}).add()
+        for locations in ("headers", ["headers", "json"]):
+            host_app.app.config["JWT_TOKEN_LOCATION"] = locations
+            assert host_app.post(data=b"x" * 100).status_code == 200
+
+
+def test_a_csrf_token_in_a_form_that_is_too_large_returns_413(host):
+    host_app = host(
+        JWT_TOKEN_LOCATION="cookies", JWT_CSRF_CHECK_FORM=True, PROFILE_MAX_CONTENT_LENGTH=100
+    ).add()
+    token = host_app.token()
+    headers = {"Cookie": f"access_token_cookie={token}"}
+    for content_type in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        response = host_app.client.post(
+            "/api/profile/",
+            headers=headers,
+            data={"csrf_token": "x" * 100},
+            content_type=content_type,
+        )
+        assert (response.status_code, response.json) == (413, TOO_LARGE_BODY)
 
 
 @pytest.mark.parametrize("token", ["1", "[1]", '"\\ud800"', "true", '"abc"', "1e999"])

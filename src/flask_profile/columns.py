@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from marshmallow import ValidationError, fields, validate
-from sqlalchemy import BigInteger, Column, Integer, SmallInteger
+from sqlalchemy import BigInteger, Column, Enum, Integer, SmallInteger, Uuid
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.types import TypeDecorator
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Mapper
     from sqlalchemy.types import TypeEngine
 
+# The message of a value that is refused without words of its own.
+NOT_VALID = "Not a valid value."
 _NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -90,6 +93,10 @@ def limit_to_column(field: fields.Field[Any], column: object, dialect: Dialect) 
     if isinstance(type_, Integer):
         limit = integer_limit(type_, dialect)
         limits.append(IntegerRange(min=-limit, max=limit - 1, error="Number is out of range."))
+    if isinstance(type_, Enum):
+        limits.append(EnumName(type_))
+    if isinstance(type_, Uuid):
+        limits.append(UuidText())
     if isinstance(column, Column):
         field.allow_none = field.allow_none and bool(column.nullable)
     field.validators = [*field.validators, *limits]
@@ -122,6 +129,31 @@ class IntegerRange(validate.Range):
     def __call__(self, value: Any) -> Any:
         """Return the value, or raise ValidationError."""
         return super().__call__(value) if type(value) is int else value
+
+
+class EnumName(validate.Validator):
+    """Refuses a text that an enum has no member for, which SQLAlchemy would only miss on a read."""
+
+    def __init__(self, type_: Enum) -> None:
+        self._names = frozenset(type_.enums)
+
+    def __call__(self, value: Any) -> Any:
+        """Return the value, or raise ValidationError."""
+        if isinstance(value, str) and value not in self._names:
+            raise ValidationError(NOT_VALID)
+        return value
+
+
+class UuidText(validate.Validator):
+    """Refuses a text that is no UUID, which some drivers leave to the server."""
+
+    def __call__(self, value: Any) -> Any:
+        """Return the value, or raise ValidationError."""
+        try:
+            _ = uuid.UUID(value) if isinstance(value, str) else value
+        except ValueError:
+            raise ValidationError(NOT_VALID) from None
+        return value
 
 
 def _parts(value: object) -> Iterator[object]:

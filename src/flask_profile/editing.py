@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
     from sqlalchemy.orm import Session
 
+    from .policy import WritePolicy
     from .queries import ProfileQuery
 
 _NOT_IN_SESSION = (
@@ -46,14 +47,17 @@ class Editor:
         app: The app that the profile is registered on.
         query: The query that reads its users.
         schema: The schema that dumps them.
+        policy: What a PATCH must not write.
     """
 
-    def __init__(self, app: Flask, query: ProfileQuery, schema: Schema) -> None:
+    def __init__(
+        self, app: Flask, query: ProfileQuery, schema: Schema, policy: WritePolicy
+    ) -> None:
         self._app = app
         self._db: SQLAlchemy = app.extensions["sqlalchemy"]
         self._query = query
         self._locking = LockingQuery(query)
-        self.patch = PatchReader(app, query, schema)
+        self.patch = PatchReader(app, query, schema, policy)
 
     def change(
         self,

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from flask import Flask, request
-from marshmallow import RAISE, Schema, ValidationError
-from marshmallow.utils import get_value, missing
+from marshmallow import RAISE, Schema, ValidationError, missing
+from marshmallow.utils import get_value
 from sqlalchemy import JSON
 
 from .bodies import PATCH_TYPES, parse_json, read_body, refuse_failures
-from .columns import accepts, find_column, is_hybrid, limit_to_column, stored_type
+from .columns import NOT_VALID, accepts, find_column, is_hybrid, limit_to_column, stored_type
 from .errors import (
     ConfigurationError,
     InvalidFieldsError,
@@ -21,14 +21,12 @@ from .errors import (
 )
 from .inspection import has_attribute
 from .merging import keep_unwritable, merge_patch, to_loadable
-from .policy import not_a_dict
+from .policy import WritePolicy, not_a_dict
 
 if TYPE_CHECKING:
     from marshmallow.fields import Field
 
     from .queries import ProfileQuery
-
-_NOT_VALID = "Not a valid value."
 
 
 @dataclass(frozen=True)
@@ -62,10 +60,14 @@ class PatchReader:
         app: The app that the profile is registered on.
         query: The query that reads its users.
         schema: The schema that dumps them.
+        policy: What a PATCH must not write.
     """
 
-    def __init__(self, app: Flask, query: ProfileQuery, schema: Schema) -> None:
+    def __init__(
+        self, app: Flask, query: ProfileQuery, schema: Schema, policy: WritePolicy
+    ) -> None:
         self._app = app
+        self._policy = policy
         self._mapper = query.mapper
         self._dialect = query.dialect
         self.schema = schema = type(schema)()  # Its fields get more validators here.
@@ -160,7 +162,7 @@ class PatchReader:
             except ValidationError as error:
                 messages[self.field_name(name)] = error.messages
             except ValueError:
-                messages[self.field_name(name)] = [_NOT_VALID]
+                messages[self.field_name(name)] = [NOT_VALID]
         if messages:
             raise InvalidFieldsError(messages)
 
@@ -175,7 +177,7 @@ class PatchReader:
             if not is_hybrid(self._mapper, name)
         }
         refused = {
-            self.field_name(name): [_NOT_VALID]
+            self.field_name(name): [NOT_VALID]
             for name, column in columns.items()
             if column is not None and not accepts(column.type, self._dialect, values[name])
         }
@@ -199,4 +201,7 @@ class PatchReader:
             raise InvalidFieldsError(messages)
         if not isinstance(values, dict):
             raise ConfigurationError(not_a_dict(self.schema, f"a {type(values).__name__}"))
-        return cast("dict[str, object]", values)
+        loaded = cast("dict[str, object]", values)
+        for name in loaded.keys() - self._names.keys():
+            self._policy.require_safe_attribute(self.schema, name)
+        return loaded

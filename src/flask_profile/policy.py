@@ -20,37 +20,57 @@ _AVATAR = "a user could name the file of another user, which the next upload wou
 _FOR_DUMPING = "a field of this class can only be sent"
 
 
-def require_safe_schema(
-    schema: Schema, mapper: Mapper[Any], *, identity_field: str, avatar_field: str | None
-) -> None:
-    """Raise ConfigurationError where a PATCH with a schema could endanger other users.
+class WritePolicy:
+    """What a PATCH must not write.
 
     Args:
-        schema: The schema that loads a PATCH.
         mapper: The mapper of the users.
         identity_field: The attribute by which a token finds its user.
         avatar_field: The attribute that uploads set, where users may upload avatars.
     """
-    if getattr(type(schema).opts, "load_instance", False):
-        raise ConfigurationError(not_a_dict(schema, "an instance of the model"))
-    reasons = dict.fromkeys([*mapper.primary_key, find_column(mapper, identity_field)], _IDENTITY)
-    if avatar_field:
-        reasons[find_column(mapper, avatar_field)] = _AVATAR
-    problems: list[str] = []
-    lines: list[str] = []
-    for name, field in schema.load_fields.items():
-        column = find_column(mapper, field.attribute or name)
-        default = _FOR_DUMPING if isinstance(field, (Identifier, MediaUrl)) else None
-        reason = default if column is None else reasons.get(column, default)
+
+    def __init__(
+        self, mapper: Mapper[Any], *, identity_field: str, avatar_field: str | None
+    ) -> None:
+        self._mapper = mapper
+        columns = [*mapper.primary_key, find_column(mapper, identity_field)]
+        self._reasons: dict[Any, str] = dict.fromkeys(columns, _IDENTITY)
+        if avatar_field:
+            self._reasons[find_column(mapper, avatar_field)] = _AVATAR
+
+    def require_safe_schema(self, schema: Schema) -> None:
+        """Raise ConfigurationError where a schema may write what it must not."""
+        if getattr(type(schema).opts, "load_instance", False):
+            raise ConfigurationError(not_a_dict(schema, "an instance of the model"))
+        problems: list[str] = []
+        lines: list[str] = []
+        for name, field in schema.load_fields.items():
+            reason = self._reason(field.attribute or name)
+            if reason is None and isinstance(field, (Identifier, MediaUrl)):
+                reason = _FOR_DUMPING
+            if reason:
+                problems.append(f"{name!r} ({reason})")
+                lines.append(f"    {name} = {type(field).__name__}(…, dump_only=True)")
+        if problems:
+            message = (
+                f"PATCH is enabled, and {type(schema).__name__} lets a user write "
+                f"{' and '.join(problems)}. Write:\n\n"
+            )
+            raise ConfigurationError(message + "\n".join(lines))
+
+    def require_safe_attribute(self, schema: Schema, attribute: str) -> None:
+        """Raise ConfigurationError for an attribute that a method of a schema has added."""
+        reason = self._reason(attribute)
         if reason:
-            problems.append(f"{name!r} ({reason})")
-            lines.append(f"    {name} = {type(field).__name__}(…, dump_only=True)")
-    if problems:
-        message = (
-            f"PATCH is enabled, and {type(schema).__name__} lets a user write "
-            f"{' and '.join(problems)}. Write:\n\n"
-        )
-        raise ConfigurationError(message + "\n".join(lines))
+            message = (
+                f"A post_load method of {type(schema).__name__} adds {attribute!r} to what a PATCH "
+                f"writes, which it must not: {reason}."
+            )
+            raise ConfigurationError(message)
+
+    def _reason(self, attribute: str) -> str | None:
+        column = find_column(self._mapper, attribute)
+        return None if column is None else self._reasons.get(column)
 
 
 def not_a_dict(schema: Schema, loaded: str) -> str:

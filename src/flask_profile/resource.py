@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from werkzeug.routing import Rule
 
     from .editing import Editor
+    from .policy import WritePolicy
     from .settings import Settings
 
 
@@ -64,16 +65,21 @@ class Resource:
     def editor(self) -> Editor:
         """What changes the users of this app."""
         from .editing import Editor
-        from .policy import require_safe_schema
 
+        return Editor(self.app, self.query, self.schema, self.write_policy)
+
+    @cached_property
+    def write_policy(self) -> WritePolicy:
+        """What a PATCH must not write."""
+        from .policy import WritePolicy
+
+        avatar_field = "avatar" if self.settings.avatars else None
+        policy = WritePolicy(
+            self.query.mapper, identity_field=self.query.key, avatar_field=avatar_field
+        )
         if "PATCH" in self.settings.methods:
-            require_safe_schema(
-                self.schema,
-                self.query.mapper,
-                identity_field=self.query.key,
-                avatar_field="avatar" if self.settings.avatars else None,
-            )
-        return Editor(self.app, self.query, self.schema)
+            policy.require_safe_schema(self.schema)
+        return policy
 
     @cached_property
     def load_user(self) -> Callable[[object], Any]:
@@ -81,7 +87,7 @@ class Resource:
         if has_user_loader():
             return self._load_by_host
         if "PATCH" in self.settings.methods:
-            _ = self.editor  # It may raise ConfigurationError, for a read too.
+            _ = self.write_policy  # It may raise ConfigurationError, for a read too.
         return self.query.load
 
     @cached_property

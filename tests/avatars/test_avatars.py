@@ -156,4 +156,4 @@ class TestCookies:
 
     def test_the_token_of_a_form_that_is_far_too_long_is_not_read(self, avatars):
         response = self.put(avatars, encode_padded(LIMIT + FRAMING))
-        assert (response.status_code, avatars.list_files()) == (401, [])
+        assert (response.status_code, avatars.list_files()) == (413, [])

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from conftest import JOHN_AS_JSON
-from contract import PATCH_TYPES, TOO_LARGE_BODY, UNREADABLE_BODY, URL
+from contract import PATCH_TYPES, TOO_LARGE_BODY, UNKNOWN, UNREADABLE_BODY, URL
 from editing.requests import parse, patch
 from host_databases import read_users
 from servers import serve
@@ -89,8 +89,10 @@ INVALID_BODIES = [
     '{"first_name": "Jack"}'.encode("utf-16-le"),
     '{"first_name": "Jack"}'.encode("utf-32"),
     b"[" * 100_000,
-    b'{"first_name": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-    b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    b'{"first_name": ' + b"[" * 40_000 + b"]" * 40_000 + b"}",
+    b'{"a":' * 15_000 + b"1" + b"}" * 15_000,
+    b'{"a":' * 600 + b"1" + b"}" * 600,
+    b'{"first_name": ' + b"[" * 100 + b"]" * 100 + b"}",
     b'{"first_name": ' + b"9" * 100_000 + b"}",
 ]
 
@@ -104,21 +106,49 @@ class TestBody:
         assert host.post().get_data(as_text=True) == JOHN_AS_JSON
 
     @pytest.mark.parametrize(
-        ("limit", "status", "expected"),
+        ("config", "limit"),
         [
-            (None, 400, {"first_name": ["Longer than maximum length 200."]}),
-            (1024, 413, TOO_LARGE_BODY),
+            ({}, 102_400),
+            ({"MAX_CONTENT_LENGTH": 1024}, 1024),
+            ({"MAX_CONTENT_LENGTH": 10_000_000}, 102_400),
+            ({"PROFILE_MAX_CONTENT_LENGTH": 200_000}, 200_000),
+            ({"PROFILE_MAX_CONTENT_LENGTH": 200_000, "MAX_CONTENT_LENGTH": 1024}, 1024),
         ],
     )
-    def test_a_body_of_ten_megabytes_is_rejected(self, limit, status, expected, editable_host):
-        host = editable_host(MAX_CONTENT_LENGTH=limit)
-        response = patch(host, {"first_name": "x" * 10_000_000})
-        assert parse(response) == (status, expected)
+    def test_a_body_has_a_maximum_length(self, config, limit, editable_host):
+        host = editable_host(**config)
+        body = json.dumps({"first_name": "Jack"}).encode()
+        for length, status in ((limit, 200), (limit + 1, 413), (10_000_000, 413)):
+            response = patch(host, data=body.ljust(length))
+            assert (length, response.status_code) == (length, status)
+        assert response.json == TOO_LARGE_BODY
+
+    def test_at_most_100_fields_are_told_of(self, editable_host):
+        host = editable_host()
+        response = patch(host, {f"field{number}": 1 for number in range(5_000)})
+        assert response.status_code == 400
+        assert len(response.json) == 100
+        assert [*response.json.values()] == [UNKNOWN] * 100
+
+    @pytest.mark.parametrize("config", [{}, {"MAX_CONTENT_LENGTH": 30}])
+    def test_a_body_that_breaks_off_after_its_json_is_a_400(self, config, editable_host):
+        """Gunicorn ends the stream without an exception."""
+        host = editable_host(**config)
+        for body in (b'{"first_name": "Jack"}', b"{}"):
+            response = host.client.patch(
+                URL,
+                headers=host.bearer(),
+                content_type="application/json",
+                input_stream=io.BytesIO(body),
+                environ_overrides={"wsgi.input_terminated": True, "CONTENT_LENGTH": "30"},
+            )
+            assert parse(response) == (400, UNREADABLE_BODY)
         assert read_users(host, "first_name") == ["John"]
 
     @pytest.mark.parametrize(("limit", "status"), [(None, 200), (22, 200), (21, 413)])
-    def test_a_body_of_unknown_length_is_limited(self, limit, status, editable_host):
-        host = editable_host(MAX_CONTENT_LENGTH=limit)
+    @pytest.mark.parametrize("key", ["MAX_CONTENT_LENGTH", "PROFILE_MAX_CONTENT_LENGTH"])
+    def test_a_body_of_unknown_length_is_limited(self, key, limit, status, editable_host):
+        host = editable_host(**({key: limit} if limit else {}))
         response = host.client.patch(
             URL,
             headers=host.bearer(),

@@ -9,6 +9,8 @@ from editing.requests import parse, patch
 from host_databases import find_written_columns, read_users
 from schemas import make_interrupted_schema
 
+CODINGS = ("gzip", "br", "deflate", "zstd")
+
 
 class TestIfMatch:
     @pytest.fixture(params=[["GET", "PATCH"], ["PATCH"]], ids=["with GET", "without GET"])
@@ -26,8 +28,10 @@ class TestIfMatch:
     def test_a_condition_that_is_false_changes_nothing(self, conditional_host):
         etag = patch(conditional_host, {}).headers["ETag"]
         before = read_users(conditional_host)
-        weak = [f"W/{etag}", f'W/"x", W/{etag}']
-        for condition in ('"x"', *weak, '"*"', "x", "W/", '"', ",", "", ";", '"x', "\xff"):
+        tag = etag.strip('"')
+        marked = [f'"{tag}-{c}"' for c in ("", "x", "gzipx", "deflat")] + [f'"{tag}gzip"']
+        marked += [f'"{tag}/gzip"', f'"gzip-{tag}"', f'"{tag}-gzip-x"', f'W/"x{tag}"']
+        for condition in ('"x"', *marked, '"*"', "x", "W/", '"', ",", "", ";", '"x', "\xff"):
             with conditional_host.statements() as statements:
                 response = patch(
                     conditional_host, {"first_name": "Jack"}, headers={"If-Match": condition}
@@ -35,6 +39,14 @@ class TestIfMatch:
             assert (condition, *parse(response)) == (condition, 412, CHANGED_BODY)
             assert find_written_columns(statements) == []
         assert read_users(conditional_host) == before
+
+    @pytest.mark.parametrize("mark", ["", *(f"{s}{c}" for s in "-:;" for c in CODINGS)])
+    @pytest.mark.parametrize("weak", ["", "W/"])
+    def test_a_tag_that_was_changed_on_its_way_still_matches(self, weak, mark, conditional_host):
+        tag = patch(conditional_host, {}).headers["ETag"].strip('"')
+        headers = {"If-Match": f'{weak}"{tag}{mark}"'}
+        assert patch(conditional_host, {"first_name": "Jack"}, headers=headers).status_code == 200
+        assert patch(conditional_host, {"first_name": "Jim"}, headers=headers).status_code == 412
 
     def test_an_etag_is_stale_after_another_change(self, conditional_host):
         etag = patch(conditional_host, {}).headers["ETag"]
@@ -69,3 +81,18 @@ def test_a_read_with_a_stale_if_match_is_a_412(editable_host):
             headers = {**host.bearer(), "If-Match": condition}
             response = host.client.open("/api/profile/", method=method, headers=headers)
             assert response.status_code == status
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_if_none_match_knows_a_tag_that_was_changed_on_its_way(method, editable_host):
+    host = editable_host()
+    tag = host.client.get(URL, headers=host.bearer()).headers["ETag"].strip('"')
+    conditions = [f'{weak}"{tag}{mark}"' for weak in ("", "W/") for mark in ("", "-gzip", ":br")]
+    for condition in [*conditions, f'"x", "{tag};zstd"', "*"]:
+        headers = {**host.bearer(), "If-None-Match": condition}
+        response = host.client.open(URL, method=method, headers=headers)
+        assert (condition, response.status_code, response.data) == (condition, 304, b"")
+        assert response.headers["ETag"] == f'"{tag}"'
+    for condition in ('"x"', f'"{tag}-x"', f'"{tag}gzip"', "", "x"):
+        headers = {**host.bearer(), "If-None-Match": condition}
+        assert host.client.open(URL, method=method, headers=headers).status_code == 200

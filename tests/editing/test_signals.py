@@ -48,12 +48,12 @@ def test_it_is_sent_by_the_app_with_the_identity_and_the_changes(concurrent_host
 
 
 def test_it_has_the_attribute_names_of_the_model_and_the_identity_of_the_token(concurrent_host):
-    host = concurrent_host(PROFILE_SCHEMA=Login, PROFILE_IDENTITY_FIELD="username")
+    host = concurrent_host(PROFILE_SCHEMA=Login, PROFILE_IDENTITY_FIELD="email")
     receiver = Receiver()
     with profile_updated.connected_to(receiver):
-        assert patch(host, {"login": "jack"}, "john_doe").status_code == 200
+        assert patch(host, {"login": "jack"}, "john@example.com").status_code == 200
     changes = {"username": ("john_doe", "jack")}
-    assert receiver.received == [(host.app, {"identity": "john_doe", "changes": changes})]
+    assert receiver.received == [(host.app, {"identity": "john@example.com", "changes": changes})]
 
 
 def test_it_is_sent_only_to_the_receivers_of_its_app(concurrent_host):

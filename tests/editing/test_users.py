@@ -31,15 +31,6 @@ from schemas import WritableSchema
 
 
 class TestUser:
-    def test_the_identity_field_may_be_changed(self, editable_host):
-        host = editable_host(PROFILE_IDENTITY_FIELD="username", PROFILE_SCHEMA=WritableSchema)
-        response = patch(host, {"username": "jack"}, "john_doe")
-        assert (response.status_code, response.json) == (200, JOHN_PROFILE | {"username": "jack"})
-        assert host.post("jack").data == response.data
-        assert host.post("john_doe").json == NOT_FOUND
-        host.add(id=2, username="ann", email="ann@example.com")
-        assert parse(patch(host, {"username": "ann"}, "jack")) == (400, {"username": TAKEN})
-
     def test_the_primary_key_may_be_a_uuid(self, editable_host):
         user_id = uuid.UUID("6f1c2a51-93b5-4b6e-8f0e-3f6f3a2f1c0d")
 

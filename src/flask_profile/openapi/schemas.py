@@ -77,7 +77,8 @@ def describe_patch(resource: Resource, convert: Callable[..., JsonObject]) -> Js
     Raises:
         ConfigurationError: Where the app has no database to change.
     """
-    writable = PatchReader(resource.app, resource.query, resource.schema).writable_fields
+    reader = PatchReader(resource.app, resource.query, resource.schema, resource.write_policy)
+    writable = reader.writable_fields
     for writable_field in writable.values():
         _select_limits(writable_field)
         if isinstance(writable_field, fields.String):

@@ -51,7 +51,7 @@ def _check_profile(app: Flask, endpoint: Endpoint) -> Iterator[Problem]:
         return
     if "PATCH" in endpoint.methods:
         try:
-            _ = endpoint.resource.editor
+            _ = endpoint.resource.write_policy
         except ConfigurationError as error:
             yield Problem("configuration", str(error))
         yield from check_loaded_attributes(schema, query.mapper.class_)
