@@ -92,7 +92,7 @@ METHODS_BY_RESPONSE = {
     UNREADABLE: {"PATCH"},
     INVALID: {"PATCH"},
     CHANGED: {"GET", "HEAD", "PATCH", "PUT", "DELETE"},
-    TOO_LARGE: {"PATCH", "PUT"},
+    TOO_LARGE: {"POST", "GET", "HEAD", "PATCH", "PUT", "DELETE"},  # A token may be in the body.
     BROKEN_IMAGE: {"PUT"},
     UNSUPPORTED_IMAGE: {"PUT"},
 }

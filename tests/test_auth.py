@@ -265,9 +265,11 @@ class TestTokenInBody:
     def test_a_body_that_is_too_large_returns_413(self, limit, length_is_known, host):
         host_app = host(JWT_TOKEN_LOCATION="json").add()
         body = json.dumps({"access_token": host_app.token()}).encode()
-        for number, status in [(len(body), 200), (len(body) - 1, 413), (10, 413)]:
+        cases = [(len(body), 200, body), (len(body) - 1, 413, body), (10, 413, body)]
+        cases += [(len(body), 413, body + b" "), (len(body), 413, body.ljust(1_000_000))]
+        for number, status, sent in cases:
             limited = host(JWT_TOKEN_LOCATION="json", **{limit: number}).add()
-            response = self.post(limited, body, length_is_known=length_is_known)
+            response = self.post(limited, sent, length_is_known=length_is_known)
             assert (number, response.status_code) == (number, status)
             assert status == 200 or response.json == TOO_LARGE_BODY
 

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from flask import current_app, request
-from flask_jwt_extended import internal_utils, verify_jwt_in_request
+from flask_jwt_extended import (
+    get_jwt_request_location,
+    internal_utils,
+    verify_jwt_in_request,
+)
 from flask_jwt_extended.exceptions import InvalidHeaderError, NoAuthorizationError
 
 from .bodies import is_cut
@@ -56,6 +60,8 @@ def verify_identity() -> object:
         if explained is error:
             raise
         raise explained from error
+    if get_jwt_request_location() == "json" and is_cut(request.get_data()):
+        raise BodyTooLargeError
     claims = cast("tuple[object, dict[str, object]]", verified)[1]
     return claims[current_app.config["JWT_IDENTITY_CLAIM"]]
 

@@ -86,7 +86,8 @@ def check_response(case: Case, file: BinaryIO) -> str:
         name = identify_response(case, response)
         assert name in case.allowed, f"The response is {name}, and not one of {case.allowed}."
     except (AssertionError, OSError, KeyError, ValueError) as error:
-        raise AssertionError(f"{error!r}\nrequest: {case.data!r}\nresponse: {response}") from error
+        request = case.data[:2_000]
+        raise AssertionError(f"{error!r}\nrequest: {request!r}\nresponse: {response}") from error
     return name
 
 

@@ -10,7 +10,8 @@ from typing import Any
 from flask import Flask
 from flask_jwt_extended import JWTManager
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import create_engine, make_url, select, text
+from marshmallow import Schema, fields
+from sqlalchemy import JSON, create_engine, make_url, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.exceptions import NotFound
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -45,6 +46,11 @@ EVE = {"id": 4_000_008, "username": "eve", "email": "eve@example.com"}  # Edits 
 MEMBER_AS_JSON = JOHN_AS_JSON.replace("1", f'"{USER_UUID}"', 1)
 
 
+class Preferences(Schema):
+    id = fields.Integer(dump_only=True)
+    prefs = fields.Raw(allow_none=True)
+
+
 def create_apps() -> tuple[SQLAlchemy, type[Any], type[Any], dict[str, Flask]]:
     """Return the database, its two models, and the apps by URL prefix. Each app serves both models.
 
@@ -52,6 +58,7 @@ def create_apps() -> tuple[SQLAlchemy, type[Any], type[Any], dict[str, Flask]]:
     """
     db = SQLAlchemy()
     user = make_user_model(db)
+    user.prefs = mapped_column(JSON)
 
     class Member(ProfileMixin, db.Model):  # type: ignore[name-defined, misc]
         id: Mapped[uuid.UUID] = mapped_column(primary_key=True)  # type: ignore[assignment]
@@ -65,6 +72,8 @@ def create_apps() -> tuple[SQLAlchemy, type[Any], type[Any], dict[str, Flask]]:
         JWTManager(app)
         app.register_blueprint(ProfileBlueprint(user_model=user))
         app.register_blueprint(ProfileBlueprint("me", user_model=Member), url_prefix="/v2/me")
+        prefs = ProfileBlueprint("prefs", user_model=user, schema=Preferences)
+        app.register_blueprint(prefs, url_prefix="/prefs")
     return db, user, Member, apps
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from typing import Any
 
 import contract as c
 from conftest import JOHN_AS_JSON
-from fuzz_app import MAX_BODY, MAX_IMAGE
-from fuzz_cases import CHUNKED, Case, encode_chunks, mutate, random_json
+from fuzz_app import EVE, MAX_BODY, MAX_IMAGE
+from fuzz_cases import CHUNKED, JSON, Case, encode_chunks, mutate, random_json
 from fuzz_full_app import ETAG, EVE_BEARER, make_full_app_request
 
 TEXTS = ["", "x", "Ève 😀", "\u202e", "x" * 200, "é" * 200, "</script>", "'; DROP TABLE user --"]
@@ -76,8 +77,10 @@ def frame_edit(
     framing = rng.random()
     more["closes_connection"] = len(body) > 60_000  # gunicorn does not read such a body to its end.
     if body and framing < 0.1:
-        # Werkzeug does not report the missing bytes, so a body that is complete so far is accepted.
-        declared, limit = len(body) + 9, MAX_BODY if more["method"] == "PATCH" else MAX_IMAGE
+        is_patch = more["method"] == "PATCH"
+        declared, limit = len(body) + 9, MAX_BODY if is_patch else MAX_IMAGE
+        if is_patch:  # A form that is complete so far is accepted, and DELETE reads no body.
+            allowed -= {c.EDITED, c.INVALID, c.CHANGED}
         allowed = {*allowed, broken} | ({c.TOO_LARGE} if declared > limit else set())
         case = make_full_app_request(
             allowed, EVE_BEARER, *headers, f"Content-Length: {declared}", **more
@@ -90,6 +93,7 @@ def frame_edit(
     return make_full_app_request(allowed, EVE_BEARER, *headers, body=body, **more)
 
 
+PREFS_OF_EVE = re.compile(rf'{{"id": {EVE["id"]}, "prefs": .*}}')
 MERGE_PATCHES = ["application/json", "Application/JSON ; charset=x", "application/merge-patch+json"]
 NOT_MERGE_PATCHES = ["", "json", "text/json", "application/x+json", "application/json-patch+json"]
 NOT_MERGE_PATCHES += ["{0}"]
@@ -106,3 +110,23 @@ def make_patch(rng: random.Random) -> Case:
     return frame_edit(
         rng, allowed, c.UNREADABLE, header, body=body, method="PATCH", url=url, **more
     )
+
+
+def make_merge(rng: random.Random) -> Case:
+    """Return a patch of the JSON column."""
+    deep: Any = 1
+    for _ in range(rng.choice([1, 90, 200])):
+        deep = {"a": deep} if rng.random() < 0.5 else [deep]
+    members = {str(n): random_json(rng) for n in range(rng.randrange(4))}
+    value = rng.choice([random_json(rng), members, members, members | {"1": None}, deep])
+    body = json.dumps({"prefs": value}).encode()
+    allowed = {c.EDITED}
+    if b"\\u" in body:  # The only escapes are those of texts that cannot be stored.
+        allowed = {c.INVALID}
+    elif body.count(b"[") + body.count(b"{") > 101:
+        allowed = {c.UNREADABLE}
+    case = frame_edit(rng, allowed, c.UNREADABLE, JSON, body=body, method="PATCH", url="/prefs/")
+    if allowed == {c.INVALID} and b"If-Match" in case.data:
+        allowed = case.allowed | {c.CHANGED}  # What is merged is validated after the condition.
+        case = case._replace(allowed=allowed)
+    return case._replace(profile=PREFS_OF_EVE)

@@ -38,8 +38,9 @@ def make_full_app_request(allowed: set[str], *headers: str, **more: Any) -> Case
 
 
 ETAG = f'"{generate_etag(JOHN_AS_JSON.encode())}"'
+GZIPPED = f'{ETAG[:-1]}-gzip"'
 ETAGS = {
-    **dict.fromkeys([ETAG, f"W/{ETAG}", f'"x", {ETAG}', f"{ETAG},", "*"], c.NOT_MODIFIED),
+    **dict.fromkeys([ETAG, GZIPPED, f"W/{ETAG}", f'"x", {ETAG}', f"{ETAG},", "*"], c.NOT_MODIFIED),
     **dict.fromkeys(["", '"', '"x"', "W/", ETAG.upper(), f"{ETAG[:-2]}{ETAG[-1]}"], c.PROFILE),
 }
 
@@ -53,8 +54,8 @@ def make_read(rng: random.Random) -> Case:
             ([BEARER, noise], c.PROFILE),
             ([BEARER, f"If-None-Match: {tag}"], ETAGS[tag]),
             ([BEARER, f"If-None-Match: {tag}", noise], ETAGS[tag]),
-            ([BEARER, f"If-Match: {rng.choice(['*', ETAG])}"], c.PROFILE),
-            ([BEARER, f"If-Match: {rng.choice(['x', f'W/{ETAG}'])}"], c.CHANGED),
+            ([BEARER, f"If-Match: {rng.choice(['*', ETAG, f'W/{ETAG}', GZIPPED])}"], c.PROFILE),
+            ([BEARER, f"If-Match: {rng.choice(['x', f'W/{ETAG.upper()}'])}"], c.CHANGED),
             ([f"If-None-Match: {tag}"], c.NO_TOKEN),
         ]
     )

@@ -99,6 +99,7 @@ def make_token_body(rng: random.Random) -> Case:
                 {c.NO_TOKEN, c.MALFORMED},
             ),
             (b"[" * rng.choice([10, 1_000, 100_000]), {c.NO_TOKEN}),
+            (good.ljust(110_000), {c.TOO_LARGE}),
             (rng.randbytes(rng.randrange(40)), {c.NO_TOKEN}),
             (near, TOKEN_ERRORS | ({c.PROFILE} if VALID_TOKEN.encode() in near else set())),
         ]
@@ -110,7 +111,8 @@ def make_token_body(rng: random.Random) -> Case:
     if rng.random() < 0.3:
         app, vary, allowed = "HS256", "Authorization", {c.PROFILE}
     # gunicorn does not read the rest of a long body that the app has left unread.
-    closes_connection = len(body) > 60_000 and (app == "HS256" or media_type != JSON)
+    is_read = app != "HS256" and media_type == JSON and len(body) < 102_400
+    closes_connection = len(body) > 60_000 and not is_read
     headers = [media_type, BEARER]
     if rng.random() < 0.3:
         headers, body = [*headers, CHUNKED], encode_chunks(body)
@@ -135,10 +137,17 @@ def make_csrf_form(rng: random.Random) -> Case:
             (FORM, "&=%;" * 1_000, c.BAD_CSRF_TOKEN),
             (multipart, CSRF_PART.format("csrf_token") + "--x--", c.PROFILE),
             (multipart, CSRF_PART.format("other") + "--x--", c.BAD_CSRF_TOKEN),
-            (multipart, CSRF_PART.format("other") * 2_000 + "--x--", c.NO_TOKEN),
+            (multipart, CSRF_PART.format("other") * 2_000 + "--x--", c.TOO_LARGE),
+            (FORM, "csrf_token=c&" + "x" * 110_000, c.TOO_LARGE),
             (multipart, "--x\r\n", c.BAD_CSRF_TOKEN),
         ]
     )
     return make_request(
-        {expected}, COOKIE, header, app="cookies", body=body.encode(), vary="Cookie"
+        {expected},
+        COOKIE,
+        header,
+        app="cookies",
+        body=body.encode(),
+        vary="Cookie",
+        closes_connection=expected == c.TOO_LARGE,  # gunicorn does not read the rest.
     )

@@ -163,7 +163,9 @@ class Client(threading.Thread):
         kind = self._random.choices(["PUT", "DELETE", "PATCH"], [5, 2, 3])[0]
         if kind == "PATCH":
             name = f"number {number}"
-            body = json.dumps({"first_name": name, "last_name": name}).encode()
+            # A merge into the JSON column: it has two members, whatever came before.
+            prefs = {"name": name, f"member {number % 2}": number, f"member {1 - number % 2}": None}
+            body = json.dumps({"first_name": name, "last_name": name, "prefs": prefs}).encode()
             return Change(kind, "", body, before._replace(name=name))
         if kind == "DELETE":
             return Change(kind, "avatar/", b"", before._replace(colour=None))
@@ -239,12 +241,13 @@ class Run:
     def read_state(self, user: int) -> State:
         """Read a row, as soon as no interrupted transaction locks it."""
         with self._app.app_context():
-            columns = (User.first_name, User.last_name, User.avatar)
+            columns = (User.first_name, User.last_name, User.avatar, User.prefs)
             row = db.session.execute(select(*columns).filter_by(id=user).with_for_update()).one()
             db.session.rollback()
         with self._lock:
             self.rows_checked += 1
-        if row.first_name != row.last_name:
+        merged = row.prefs or {"name": "", "": 0}
+        if not row.first_name == row.last_name == merged["name"] or len(merged) != 2:
             raise UnexpectedStateError(f"A change has been applied in part: {row}")
         return State(row.first_name, self.storage.colour_of(row.avatar))
 

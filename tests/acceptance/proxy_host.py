@@ -38,4 +38,5 @@ def add_user() -> str:
         db.create_all()
         db.session.add(User(username="john_doe", email="john@example.com"))
         db.session.commit()
-        return create_access_token("1", expires_delta=False)
+        token: str = create_access_token("1", expires_delta=False)
+        return token
