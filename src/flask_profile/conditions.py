@@ -41,5 +41,5 @@ def _names(tags: ETags, response: Response) -> bool:
     bytes that are sent: an edit with it would be refused for ever.
     """
     etag = response.get_etag()[0]
-    named = {*tags.as_set(include_weak=True)}
+    named = {*filter(None, tags.as_set(include_weak=True))}  # Werkzeug reads "" as None.
     return tags.star_tag or etag in named or etag in {_CODING.sub("", tag) for tag in named}

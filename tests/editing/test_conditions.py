@@ -31,7 +31,22 @@ class TestIfMatch:
         tag = etag.strip('"')
         marked = [f'"{tag}-{c}"' for c in ("", "x", "gzipx", "deflat")] + [f'"{tag}gzip"']
         marked += [f'"{tag}/gzip"', f'"gzip-{tag}"', f'"{tag}-gzip-x"', f'W/"x{tag}"']
-        for condition in ('"x"', *marked, '"*"', "x", "W/", '"', ",", "", ";", '"x', "\xff"):
+        for condition in (
+            '""',
+            '"", ""',
+            'W/""',
+            '"x"',
+            *marked,
+            '"*"',
+            "x",
+            "W/",
+            '"',
+            ",",
+            "",
+            ";",
+            '"x',
+            "\xff",
+        ):
             with conditional_host.statements() as statements:
                 response = patch(
                     conditional_host, {"first_name": "Jack"}, headers={"If-Match": condition}
@@ -93,6 +108,6 @@ def test_if_none_match_knows_a_tag_that_was_changed_on_its_way(method, editable_
         response = host.client.open(URL, method=method, headers=headers)
         assert (condition, response.status_code, response.data) == (condition, 304, b"")
         assert response.headers["ETag"] == f'"{tag}"'
-    for condition in ('"x"', f'"{tag}-x"', f'"{tag}gzip"', "", "x"):
+    for condition in ('""', '"x"', f'"{tag}-x"', f'"{tag}gzip"', "", "x"):
         headers = {**host.bearer(), "If-None-Match": condition}
         assert host.client.open(URL, method=method, headers=headers).status_code == 200
