@@ -185,7 +185,8 @@ class TestUnavailable:
                 **config,
             ).add()
             with host_app.app.app_context():
-                connections.append(host_app.db.engine.connect())
+                host_app.held_connection = host_app.db.engine.connect()
+            connections.append(host_app.held_connection)
             return host_app
 
         connections = []
@@ -232,9 +233,7 @@ class TestUnavailable:
     def test_it_returns_200_when_a_connection_is_free_again(self, busy_host):
         host_app = busy_host()
         assert host_app.post().status_code == 503
-        with host_app.app.app_context():
-            host_app.db.engine.pool.dispose()
-            host_app.db.engine.pool = host_app.db.engine.pool.recreate()
+        host_app.held_connection.close()
         assert host_app.post().status_code == 200
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flask import request
 
@@ -24,6 +24,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from flask import Response
 
+    from .editing import Edit
     from .resource import Endpoint
 
 _FORM_OVERHEAD = 16 * 1024  # Bytes that a multipart form may have beside the file.
@@ -48,25 +49,37 @@ class AvatarView(AuthenticatedView):
     def require_media_type(self) -> None:
         """Accept any declared media type: the format is detected from the content."""
 
-    def put(self, identity: object, user: Any) -> Response:
-        """Store the uploaded image and return the new profile."""
-        avatar = encode_avatar(_read_upload(self._max_bytes), self._size)
-        return self._change(identity, user, self._storage.put(avatar))
+    def put(self) -> Response:
+        """Store the uploaded image and return the new profile.
 
-    def delete(self, identity: object, user: Any) -> Response:
+        The token is verified before the upload, and again after it: no transaction is open while a
+        client is slow, and what the callbacks of the host prepare is there for the edit.
+        """
+        edit = self._begin()
+        self.authenticate()
+        edit.end_transaction()
+        avatar = encode_avatar(_read_upload(self._max_bytes), self._size)
+        return self._change(edit, self._storage.put(avatar))
+
+    def delete(self) -> Response:
         """Remove the avatar, if there is one."""
-        self._change(identity, user, None)
+        self._change(self._begin(), None)
         return self.responder.no_content()
 
-    def _change(self, identity: object, user: Any, name: str | None) -> Response:
+    def _begin(self) -> Edit:
+        return self.resource.editor.begin(self.verify, self.render_edited)
+
+    def _change(self, edit: Edit, name: str | None) -> Response:
         """Switch to a stored avatar, or to none, and remove the old one after the commit."""
-        response, changes = self.resource.editor.change(
-            identity,
-            user,
-            Patch({"avatar": name}),
-            self.render_edited,
-            undo=partial(self._storage.remove, name),
-        )
+        undo = partial(self._storage.remove, name)
+        try:
+            identity, user = self.verify()
+            if edit.locks_database:
+                self.require_user(identity, user)
+        except BaseException:
+            undo()
+            raise
+        response, changes = edit.apply(identity, user, Patch({"avatar": name}), undo)
         for old, _ in changes.values():
             self._storage.remove(old)
         return response

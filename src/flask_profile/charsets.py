@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy.exc import DataError, DBAPIError
 
+from .error_codes import error_code
+
 # What MariaDB and MySQL raise where they compare a column with such a text.
-_CODES_OF_MYSQL = {(1267,), (3988,)}
+_CODES_OF_MYSQL = {1267, 3988}
 
 
 def lacks_character(error: Exception, text: str) -> bool:
@@ -20,6 +22,5 @@ def lacks_character(error: Exception, text: str) -> bool:
     if text.isascii():
         return False
     if isinstance(error, DBAPIError):
-        code = getattr(error.orig, "args", ())[:1]
-        return isinstance(error, DataError) or code in _CODES_OF_MYSQL
+        return isinstance(error, DataError) or error_code(error) in _CODES_OF_MYSQL
     return isinstance(error, UnicodeEncodeError)

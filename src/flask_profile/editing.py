@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response
 from marshmallow import Schema, missing
 from marshmallow.utils import get_value
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, StatementError
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InvalidRequestError,
+    StatementError,
+)
 
+from .columns import find_column
 from .conditions import require_match
 from .connections import current_session
-from .errors import ConfigurationError, ConstraintError, InvalidFieldsError
+from .contention import Backoff, is_conflict, is_contention
+from .error_codes import error_code
+from .errors import ConfigurationError, ConstraintError, InvalidFieldsError, UnavailableError
 from .locking import LockingQuery
 from .patching import Patch, PatchReader, require_attribute
 from .signals import send_profile_updated
-from .uniqueness import find_taken
+from .uniqueness import find_taken, unique_attributes
 
 if TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
@@ -30,14 +41,19 @@ _NOT_IN_SESSION = (
     "contain it. In the loader, write:\n\n    return db.session.get(User, identity)"
 )
 _TAKEN = "A user with this value already exists."
-_ATTEMPTS = 3
 # MariaDB's codes of a wrong value and a failed CHECK, which PyMySQL raises as OperationalError.
-_VALUE_ERRORS_OF_MARIADB = {(1292,), (4025,)}
+_VALUE_ERRORS_OF_MARIADB = {1292, 4025}
 
 # The attributes of a user that an edit has changed, each with its (old, new) value.
 Changes = dict[str, tuple[object, object]]
 # Makes the response of a user that is being edited.
 Render = Callable[[Any], Response]
+# Verifies the token, and returns its identity and the user that the host has loaded, or None.
+Verify = Callable[[], tuple[object, Any]]
+
+
+class CommitError(Exception):
+    """The commit has failed, by the exception that is the cause."""
 
 
 class Editor:
@@ -48,97 +64,149 @@ class Editor:
         query: The query that reads its users.
         schema: The schema that dumps them.
         policy: What a PATCH must not write.
+        require_active: Raises UserInactiveError for a user who may not be served.
     """
 
     def __init__(
-        self, app: Flask, query: ProfileQuery, schema: Schema, policy: WritePolicy
+        self,
+        app: Flask,
+        query: ProfileQuery,
+        schema: Schema,
+        policy: WritePolicy,
+        *,
+        require_active: Callable[[Any], None],
     ) -> None:
-        self._app = app
+        self.app = app
+        self.patch = PatchReader(app, query, schema, policy)
         self._db: SQLAlchemy = app.extensions["sqlalchemy"]
         self._query = query
         self._locking = LockingQuery(query)
-        self.patch = PatchReader(app, query, schema, policy)
+        self._require_active = require_active
+        self._unique = unique_attributes(query.mapper)
 
-    def change(
-        self,
-        identity: object,
-        user: Any,
-        patch: Patch,
-        render: Render,
-        undo: Callable[[], None] = lambda: None,
-    ) -> tuple[Response, Changes]:
-        """Set attributes of a user, commit, and return the new profile and what has changed.
+    @property
+    def session(self) -> Session:
+        """The host's session of this request."""
+        return current_session(self._db)
+
+    @property
+    def bind(self) -> Any:
+        """The engine or connection on which users are written."""
+        return self._locking.bind(self.session)
+
+    def begin(self, verify: Verify, render: Render) -> Edit:
+        """Return an edit of this request; must be called before the token is verified.
 
         Args:
-            identity: The identity in the token, for the signal.
-            user: The user that was read for it.
-            patch: What it sets.
+            verify: Verifies the token anew, before each further attempt.
             render: Makes the response of the user, whose ETag ``If-Match`` is compared with.
-            undo: Called before a failure is raised, unless the commit itself failed: then nobody
-                knows what was committed.
+        """
+        return Edit(self, verify, render)
+
+    def change(
+        self, identity: object, user: Any, patch: Patch, render: Render
+    ) -> tuple[Response, Changes]:
+        """Lock and change a user and commit; return the new profile and what has changed.
 
         Raises:
-            RefusalError, UserNotFoundError: Where the user cannot be changed so.
+            CommitError: Where the commit fails.
+            RefusalError, UserNotFoundError, UserInactiveError: Where the user cannot be changed so.
         """
-        session = current_session(self._db)
-        try:
-            response, changes = self._flush(session, user, patch, render)
-        except Exception:
-            session.rollback()
-            undo()
-            raise
+        session = self.session
+        # A callback of the host may have prepared this transaction, for a tenant.
+        is_prepared = session.in_transaction()
+        key = self.find_key(identity, user)
+        locked = self._locking.load(session, key)
+        if isinstance(user, self._query.mapper.class_) and locked is not user:
+            raise ConfigurationError(_NOT_IN_SESSION)
+        self._require_active(locked)
+        response = render(locked)
+        require_match(response)
+        before, values = self._choose_values(locked, patch)
+        changes: Changes = {}
+        if values:
+            with self._explaining(session, key, patch, in_savepoint=is_prepared):
+                self.patch.assign(locked, values)
+                self._send(session, values)
+            # The database may have changed the values: the response has what a read will have.
+            locked = self._locking.load(session, key)
+            changes = _compare(before, {name: get_value(locked, name) for name in before})
+        if changes:
+            response = render(locked)
         try:
             session.commit()
-        except Exception:
-            session.rollback()  # A pooled connection must not keep what was not committed.
-            raise
-        if changes:
-            send_profile_updated(self._app, identity, changes)
+        except Exception as error:
+            raise CommitError from error
         return response, changes
 
-    def _flush(
-        self, session: Session, user: Any, patch: Patch, render: Render
-    ) -> tuple[Response, Changes]:
-        """Lock and change the user's row; try again after a deadlock or a lost connection."""
-        key = get_value(user, self._query.key)
-        is_entity = isinstance(user, self._query.mapper.class_)
-        attempts = 1 if session.in_transaction() else _ATTEMPTS
-        while True:
-            attempts -= 1
-            try:
-                locked = self._locking.load(session, key)
-                if is_entity and locked is not user:
-                    raise ConfigurationError(_NOT_IN_SESSION)
-                return self._apply(session, locked, patch, render)
-            except StatementError as error:
-                session.rollback()
-                if isinstance(error, IntegrityError):
-                    raise self._explain_conflict(session, key, patch.values) from error
-                if _refuses_values(error):
-                    raise ConstraintError from error
-                if not (attempts and isinstance(error, OperationalError)):
-                    raise
+    def find_key(self, identity: object, user: Any) -> object:
+        """Return the value of the identity attribute; or raise UserNotFoundError."""
+        return self._query.parse(identity) if user is None else get_value(user, self._query.key)
 
-    def _apply(
-        self, session: Session, user: Any, patch: Patch, render: Render
-    ) -> tuple[Response, Changes]:
-        response = render(user)
-        require_match(response)
+    def explain_conflict(
+        self, key: object, values: Mapping[str, object]
+    ) -> InvalidFieldsError | ConstraintError:
+        """Return the refusal of values that violate a constraint.
+
+        Args:
+            key: The value of the user's identity attribute.
+            values: The attributes that the edit sets, with their new values.
+        """
+        session = self.session
+        user = self._locking.load(session, key)
+        connection = session.connection({"bind": self._locking.bind(session)})
+        mapper = self._query.mapper
+        columns = {name: find_column(mapper, name) for name in values}
+        names = {
+            mapper.get_property_by_column(column).key: name
+            for name, column in columns.items()
+            if column is not None
+        }
+        stored = {attribute: values[name] for attribute, name in names.items()}
+        taken = find_taken(connection, mapper, user, stored)
+        messages = {self.patch.field_name(names[attribute]): [_TAKEN] for attribute in taken}
+        return InvalidFieldsError(messages) if messages else ConstraintError()
+
+    def _choose_values(self, user: Any, patch: Patch) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the old values of what a patch sets, and the new values that differ."""
         values = {**patch.values, **self.patch.merge(user, patch.merges)}
         for name in values:
             require_attribute(type(user), name, self.patch.schema)
         before = {name: get_value(user, name) for name in values}  # Missing if write-only.
-        changed = {
-            name: value
-            for name, value in values.items()
-            if before[name] is missing or before[name] != value
-        }
-        self.patch.assign(user, changed)
-        self._send(session, changed)
-        # The database may have changed the values: the response has what the next read will have.
-        user = self._locking.load(session, get_value(user, self._query.key))
-        changes = _compare(before, {name: get_value(user, name) for name in values})
-        return (render(user) if changes else response), changes
+        different = {n: v for n, v in values.items() if before[n] is missing or before[n] != v}
+        return before, different
+
+    @contextmanager
+    def _explaining(
+        self, session: Session, key: object, patch: Patch, *, in_savepoint: bool
+    ) -> Generator[None]:
+        """Raise the refusal of values that the database refuses in the ``with`` block.
+
+        What asks which value is taken needs the transaction that a callback has prepared, and so a
+        savepoint to go back to.
+        """
+        savepoint = None
+        if in_savepoint and self._touches_unique(patch.values):
+            savepoint = session.begin_nested()
+        try:
+            yield
+        except IntegrityError as error:
+            (savepoint or session).rollback()
+            raise self.explain_conflict(key, patch.values) from error
+        except StatementError as error:
+            if _refuses_values(error):
+                raise ConstraintError from error
+            raise
+        if savepoint is not None:
+            savepoint.commit()
+
+    def _touches_unique(self, values: Mapping[str, object]) -> bool:
+        mapper = self._query.mapper
+        columns = [find_column(mapper, name) for name in values]
+        return any(
+            column is not None and mapper.get_property_by_column(column).key in self._unique
+            for column in columns
+        )
 
     def _send(self, session: Session, values: Mapping[str, object]) -> None:
         """Flush the session, or raise the refusal of a value that its column's type refuses."""
@@ -153,15 +221,101 @@ class Editor:
             self.patch.require_accepted(values)
             raise
 
-    def _explain_conflict(
-        self, session: Session, key: object, values: Mapping[str, object]
-    ) -> InvalidFieldsError | ConstraintError:
-        """Return the refusal of values that violate a constraint."""
-        user = self._locking.load(session, key)
-        connection = session.connection({"bind": self._locking.bind(session)})
-        taken = find_taken(connection, self._query.mapper, user, values)
-        messages = {self.patch.field_name(name): [_TAKEN] for name in taken}
-        return InvalidFieldsError(messages) if messages else ConstraintError()
+
+class Edit:
+    """One edit of a request, tried again where it conflicts with others.
+
+    Args:
+        editor: The editor.
+        verify: Verifies the token anew, before each further attempt, so that what the callbacks of
+            the host prepare in a transaction is there again.
+        render: Makes the response of the user.
+    """
+
+    def __init__(self, editor: Editor, verify: Verify, render: Render) -> None:
+        self._editor = editor
+        self._verify = verify
+        self._render = render
+        bind = editor.bind
+        # Nothing is tried again in it, since what the host did there would be lost.
+        self._is_in_host_transaction = editor.session.in_transaction() or (
+            isinstance(bind, Connection) and bind.in_transaction()
+        )
+        # A user who is refused must not reach the lock, which is of the whole database.
+        self.locks_database = bind.dialect.name == "sqlite"
+
+    def end_transaction(self) -> None:
+        """End what the callbacks of the host have begun, before a slow client is waited for."""
+        session = self._editor.session
+        if session.in_transaction() and not self._is_in_host_transaction:
+            session.rollback()
+
+    def apply(
+        self, identity: object, user: Any, patch: Patch, undo: Callable[[], None] = lambda: None
+    ) -> tuple[Response, Changes]:
+        """Set attributes of a user, commit, and return the new profile and what has changed.
+
+        Args:
+            identity: The identity of the token.
+            user: The user that the host has loaded for it, or None.
+            patch: What it sets.
+            undo: Called before a failure is raised, unless nobody knows what was committed.
+
+        Raises:
+            RefusalError, UserNotFoundError, UserInactiveError: Where the user cannot be changed so.
+            UnavailableError: Where conflicts outlive the attempts.
+        """
+        try:
+            response, changes = self._try_repeatedly(identity, user, patch)
+        except CommitError as failure:
+            cause = failure.__cause__ or failure
+            if is_contention(cause):  # The database has certainly not committed it.
+                undo()
+            raise cause from None
+        except BaseException:
+            undo()
+            raise
+        if changes:
+            send_profile_updated(self._editor.app, identity, changes)
+        return response, changes
+
+    def _try_repeatedly(
+        self, identity: object, user: Any, patch: Patch
+    ) -> tuple[Response, Changes]:
+        backoff = Backoff()
+        while True:
+            try:
+                return self._editor.change(identity, user, patch, self._render)
+            except Exception as failure:
+                with suppress(InvalidRequestError):  # The transaction may be over.
+                    self._editor.session.rollback()
+                cause = failure.__cause__ if isinstance(failure, CommitError) else failure
+                if isinstance(cause, IntegrityError):  # A deferred constraint, at the commit.
+                    raise self._explain_commit(identity, user, patch) from cause
+                if self._is_in_host_transaction or not _may_retry(failure):
+                    raise
+                error = cause
+            if not backoff.wait():
+                raise UnavailableError from error
+            identity, user = self._verify()
+
+    def _explain_commit(self, identity: object, user: Any, patch: Patch) -> Exception:
+        """Return the refusal of values that a deferred constraint has refused at the commit."""
+        if not self._is_in_host_transaction:
+            identity, user = self._verify()
+        try:
+            key = self._editor.find_key(identity, user)
+            return self._editor.explain_conflict(key, patch.values)
+        finally:
+            self._editor.session.rollback()
+
+
+def _may_retry(failure: Exception) -> bool:
+    """Tell whether an attempt has certainly changed nothing, and another one may succeed."""
+    if isinstance(failure, CommitError):
+        return failure.__cause__ is not None and is_conflict(failure.__cause__)
+    is_dead = isinstance(failure, DBAPIError) and failure.connection_invalidated
+    return is_dead or is_conflict(failure)
 
 
 def _compare(before: Mapping[str, object], after: Mapping[str, object]) -> Changes:
@@ -177,5 +331,5 @@ def _compare(before: Mapping[str, object], after: Mapping[str, object]) -> Chang
 
 def _refuses_values(error: StatementError) -> bool:
     """Tell whether the database, or the type of a column, does not accept a value."""
-    is_of_mariadb = getattr(error.orig, "args", ())[:1] in _VALUE_ERRORS_OF_MARIADB
+    is_of_mariadb = error_code(error) in _VALUE_ERRORS_OF_MARIADB
     return is_of_mariadb or isinstance(error, DataError) or not isinstance(error, DBAPIError)

@@ -9,7 +9,6 @@ from itertools import islice
 from typing import cast
 
 import jwt
-import sqlalchemy.exc
 from flask_jwt_extended import exceptions as extended
 from jwt.exceptions import InvalidJTIError, InvalidSubjectError
 from werkzeug.exceptions import MethodNotAllowed
@@ -30,6 +29,10 @@ class UserNotFoundError(Exception):
 
 class UserInactiveError(Exception):
     """The user of the identity is not active."""
+
+
+class UnavailableError(Exception):
+    """The database has too much other work for this request."""
 
 
 class UnknownKeyError(Exception):
@@ -217,7 +220,7 @@ ERROR_RESPONSES: dict[type[BaseException], ErrorResponse] = {
     UnsupportedMediaTypeError: ErrorResponse(
         415, {"detail": 'Unsupported media type "{media_type}" in request.'}
     ),
-    sqlalchemy.exc.TimeoutError: UNAVAILABLE,  # No connection of the pool was free in time.
+    UnavailableError: UNAVAILABLE,
     Exception: FAILURE,
 }
 

@@ -25,7 +25,12 @@ class LockingQuery:
         self._update_nothing = _update_of_no_row(query.mapper)
 
     def load(self, session: Session, key: object) -> Any:
-        """Return the user of a key as an entity, as it is now; or raise UserNotFoundError."""
+        """Return the user of a key as an entity, as it is now; or raise UserNotFoundError.
+
+        Args:
+            session: The session, which keeps the lock until its transaction ends.
+            key: The value of the identity attribute.
+        """
         bind = self.bind(session)
         bind_arguments = {"bind": bind}
         if bind.dialect.name == "sqlite":

@@ -17,6 +17,7 @@ from .errors import (
     ConfigurationError,
     InvalidFieldsError,
     MalformedBodyError,
+    RefusalError,
     UnsupportedMediaTypeError,
 )
 from .inspection import has_attribute
@@ -96,16 +97,27 @@ class PatchReader:
         """Return the name in JSON of an attribute of the model."""
         return self._names.get(attribute, attribute)
 
-    def read(self) -> Patch:
-        """Return what the request's body sets, validated as far as no stored value is needed.
+    def read_body(self) -> bytes | RefusalError:
+        """Return the body of the request, or why it is refused, which the client is told later."""
+        if request.mimetype not in PATCH_TYPES:
+            return UnsupportedMediaTypeError()
+        try:
+            return read_body(broken=MalformedBodyError)
+        except RefusalError as refusal:
+            return refusal
+
+    def parse(self, body: bytes | RefusalError) -> Patch:
+        """Return what a body sets, validated as far as no stored value is needed.
+
+        Args:
+            body: What ``read_body`` has returned.
 
         Raises:
             RefusalError: Where the body is no merge patch, or sets what it may not.
             ConfigurationError: Where the schema does not load a dict.
         """
-        if request.mimetype not in PATCH_TYPES:
-            raise UnsupportedMediaTypeError
-        body = read_body(broken=MalformedBodyError)
+        if isinstance(body, RefusalError):
+            raise body
         patch = refuse_failures(lambda: parse_json(body), broken=MalformedBodyError)
         if not isinstance(patch, dict):
             raise MalformedBodyError

@@ -60,11 +60,11 @@ class ProfileQuery:
             db, self.mapper, statement, self._take, selects_columns=is_of_columns
         )
         self.dialect: Dialect = self._reader.dialect
-        self._parse = identity_parser(getattr(model, self.key).type, self.dialect)
+        self.parse = identity_parser(getattr(model, self.key).type, self.dialect)
 
     def load(self, identity: object) -> Any:
         """Return the user as a dict of columns, or as an entity; or raise UserNotFoundError."""
-        key = self._parse(identity)
+        key = self.parse(identity)
         try:
             user = self._reader.fetch({"identity": key})
         except Exception as error:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from flask.json.provider import DefaultJSONProvider
 from flask_jwt_extended import get_current_user
+from marshmallow.utils import get_value
 
 from .auth import has_user_loader
-from .errors import ConfigurationError
+from .errors import ConfigurationError, UserInactiveError
 from .fields import registered_media_url
 from .inspection import inspect_schema, make_schema
 from .queries import ProfileQuery
@@ -66,7 +67,9 @@ class Resource:
         """What changes the users of this app."""
         from .editing import Editor
 
-        return Editor(self.app, self.query, self.schema, self.write_policy)
+        return Editor(
+            self.app, self.query, self.schema, self.write_policy, require_active=self.require_active
+        )
 
     @cached_property
     def write_policy(self) -> WritePolicy:
@@ -82,13 +85,19 @@ class Resource:
         return policy
 
     @cached_property
-    def load_user(self) -> Callable[[object], Any]:
-        """The function from an identity to its user: a query, or the host's own loader."""
+    def load_user_by_host(self) -> Callable[[], Any] | None:
+        """The function that returns what the host's ``user_lookup_loader`` has loaded, if any."""
         if has_user_loader():
             return self._load_by_host
+        _ = self.query  # These may raise ConfigurationError, for a read too.
         if "PATCH" in self.settings.methods:
-            _ = self.write_policy  # It may raise ConfigurationError, for a read too.
-        return self.query.load
+            _ = self.write_policy
+        return None
+
+    def require_active(self, user: Any) -> None:
+        """Raise UserInactiveError where the user is not active, and the host requires that."""
+        if self.settings.require_active and not get_value(user, "is_active"):
+            raise UserInactiveError
 
     @cached_property
     def dump(self) -> Callable[[Any], str]:
@@ -107,7 +116,7 @@ class Resource:
 
         return dump
 
-    def _load_by_host(self, _identity: object) -> Any:
+    def _load_by_host(self) -> Any:
         user = get_current_user()
         if type(user) not in self._inspected:
             inspect_schema(self.schema, user, self.settings)

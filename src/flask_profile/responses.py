@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import got_request_exception, request
 from werkzeug.exceptions import MethodNotAllowed
@@ -18,6 +17,7 @@ from .errors import (
     UNAVAILABLE,
     ErrorResponse,
     InvalidFieldsError,
+    UnavailableError,
     UnsupportedMediaTypeError,
 )
 
@@ -74,7 +74,7 @@ class Responder:
         if row is FAILURE:
             self._report(error)
         if row is UNAVAILABLE:
-            self._app.logger.warning("The profile is temporarily unavailable: %s", error)
+            self._app.logger.warning("The profile is temporarily unavailable: %s", _describe(error))
         if row.advice and self._app.debug:
             self._app.logger.warning(row.advice)
         body = row.render(method=request.method, media_type=request.content_type or "")
@@ -97,4 +97,12 @@ class Responder:
         if propagate or (propagate is None and (self._app.testing or self._app.debug)):
             raise error
         got_request_exception.send(self._app, _async_wrapper=self._app.ensure_sync, exception=error)
-        self._app.log_exception(sys.exc_info())
+        information: Any = (type(error), error, error.__traceback__)
+        self._app.log_exception(information)
+
+
+def _describe(error: Exception) -> str:
+    """Return one line about an error of the database, without the statement and its values."""
+    cause = error.__cause__ if isinstance(error, UnavailableError) else error
+    original = getattr(cause, "orig", None) or cause
+    return f"{type(original).__name__}: {original}".partition("\n")[0]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from marshmallow.utils import get_value
 from sqlalchemy import Column, UniqueConstraint, bindparam, literal, or_, select
-from sqlalchemy.sql.visitors import replacement_traverse
+from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
@@ -37,6 +37,17 @@ def find_taken(
         if names & values.keys() and connection.scalar(found):
             taken += [name for name in values if name in names]
     return taken
+
+
+def unique_attributes(mapper: Mapper[Any]) -> set[str]:
+    """Return the attributes that a unique constraint or unique index has a part in."""
+    return {
+        mapper.get_property_by_column(part).key
+        for _, expressions in _unique_expressions(mapper)
+        for expression in expressions
+        for part in iterate(expression)
+        if isinstance(part, Column)
+    }
 
 
 def _unique_expressions(mapper: Mapper[Any]) -> Iterator[tuple[Table, list[Any]]]:

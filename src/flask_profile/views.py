@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from flask import request
 from flask.views import MethodView
-from marshmallow.utils import get_value
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from .auth import verify_identity
 from .bodies import limit_body
 from .conditions import make_conditional, require_match
+from .contention import is_contention
 from .errors import (
     FAILURE,
+    UNAVAILABLE,
+    ErrorResponse,
     RefusalError,
+    UnavailableError,
     UnsupportedMediaTypeError,
     UserInactiveError,
     UserNotFoundError,
@@ -29,10 +31,17 @@ if TYPE_CHECKING:
     from .resource import Endpoint
 
 
-class AuthenticatedView(MethodView):
-    """A URL whose methods are called for a verified identity and its user.
+class AuthenticationError(Exception):
+    """The token is refused, or its verification has failed, by the exception that is the cause.
 
-    A subclass has a method for each HTTP method, from ``identity`` and ``user`` to a response.
+    Only what the verification raises is about the token: a schema may raise the same classes.
+    """
+
+
+class AuthenticatedView(MethodView):
+    """A URL whose methods are called for a verified token.
+
+    A subclass has a method for each HTTP method, which calls ``authenticate`` or ``verify``.
 
     Args:
         endpoint: The endpoint, which says which of the methods are enabled.
@@ -56,28 +65,62 @@ class AuthenticatedView(MethodView):
             return self.responder.error(error, response_to(error))
         limit_body(self.max_content_length())
         try:
-            identity, user = self._authenticate()
-        except HTTPException:
-            raise  # A callback of the host aborted the request.
+            response: Response = handler()
+        except AuthenticationError as failure:
+            cause = failure.__cause__
+            if not isinstance(cause, Exception) or isinstance(cause, HTTPException):
+                raise cause or failure from None  # A callback of the host aborted the request.
+            return self.responder.error(cause, _row(cause, response_to(cause)))
+        except (RefusalError, UserNotFoundError, UserInactiveError, UnavailableError) as error:
+            return self.responder.error(error, response_to(error))
         except Exception as error:
-            return self.responder.error(error, response_to(error))
-        try:
-            response: Response = handler(identity, user)
-        except (RefusalError, UserNotFoundError, PoolTimeoutError) as error:
-            return self.responder.error(error, response_to(error))
-        except Exception as error:  # From here on, no exception is about the token.
-            return self.responder.error(error, FAILURE)
+            return self.responder.error(error, _row(error, FAILURE))
         return response
 
-    def _authenticate(self) -> tuple[object, Any]:
-        """Return the identity of the token and its user, or raise why there is none."""
-        load_user = self.resource.load_user  # May raise ConfigurationError, for any token.
-        identity = verify_identity()
-        self.require_media_type()
-        user = load_user(identity)
-        if self.resource.settings.require_active and not get_value(user, "is_active"):
-            raise UserInactiveError
+    def verify(self) -> tuple[object, Any]:
+        """Verify the token, and return its identity and the user that the host has loaded for it.
+
+        The user is None where the host has no ``user_lookup_loader``.
+
+        Raises:
+            AuthenticationError: Where the token is refused, or its verification fails.
+            UserInactiveError: Where the host has loaded a user who is not active.
+        """
+        try:
+            load_user = self.resource.load_user_by_host  # May raise, for any token.
+            identity = verify_identity()
+            user = load_user() if load_user else None
+        except Exception as error:
+            raise AuthenticationError from error
+        if user is not None:
+            self.resource.require_active(user)
         return identity, user
+
+    def authenticate(self) -> tuple[object, Any]:
+        """Verify the token, and return its identity and its user.
+
+        Raises:
+            AuthenticationError: As ``verify`` does.
+            UnsupportedMediaTypeError: Where the host requires JSON and it is something else.
+            UserNotFoundError: Where the user is not in the database.
+            UserInactiveError: Where the user is not active.
+        """
+        identity, user = self.verify()
+        self.require_media_type()
+        if user is None:
+            user = self.resource.query.load(identity)
+            self.resource.require_active(user)
+        return identity, user
+
+    def require_user(self, identity: object, user: Any) -> None:
+        """Raise UserNotFoundError or UserInactiveError without taking a lock.
+
+        Args:
+            identity: The identity of the token.
+            user: The user that the host has loaded, or None.
+        """
+        if user is None:
+            self.resource.require_active(self.resource.query.load(identity))
 
     def render_edited(self, user: Any) -> Response:
         """Return the profile of a user that is being edited, with its ETag."""
@@ -99,13 +142,14 @@ class AuthenticatedView(MethodView):
 class ProfileView(AuthenticatedView):
     """The profile of the token's user."""
 
-    def post(self, _identity: object, user: Any) -> Response:
+    def post(self) -> Response:
         """Return the profile."""
+        _, user = self.authenticate()
         return self.responder.json(self.resource.dump(user))
 
-    def get(self, identity: object, user: Any) -> Response:
+    def get(self) -> Response:
         """Return the profile with its ETag, or 304 where the client has it already."""
-        response = self.post(identity, user)
+        response = self.post()
         response.headers["Cache-Control"] = "private, no-cache"
         response.add_etag()
         require_match(response)
@@ -114,11 +158,30 @@ class ProfileView(AuthenticatedView):
 
     head = get
 
-    def patch(self, identity: object, user: Any) -> Response:
-        """Apply a merge patch and return the new profile."""
+    def patch(self) -> Response:
+        """Apply a merge patch and return the new profile.
+
+        The body is read before the token is verified: what a callback of the host begins must not
+        wait for a slow client. What is wrong with it is told after what is wrong with the user.
+        """
         editor = self.resource.editor
-        patch = editor.patch.read()
-        return editor.change(identity, user, patch, self.render_edited)[0]
+        edit = editor.begin(self.verify, self.render_edited)
+        reader = editor.patch
+        body = reader.read_body()
+        identity, user = self.verify()
+        try:
+            patch = reader.parse(body)
+        except RefusalError:
+            self.require_user(identity, user)
+            raise
+        if edit.locks_database:
+            self.require_user(identity, user)
+        return edit.apply(identity, user, patch)[0]
+
+
+def _row(error: Exception, row: ErrorResponse) -> ErrorResponse:
+    """Return the row of the table of responses for an error, unless the database was too busy."""
+    return UNAVAILABLE if is_contention(error) else row
 
 
 def _allowed_methods() -> set[str]:

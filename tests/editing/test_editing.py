@@ -14,7 +14,7 @@ from sqlalchemy import event, select
 from sqlalchemy.sql import Update
 
 from conftest import JOHN, JOHN_AS_JSON, SECRET
-from contract import JOHN_PROFILE, NOT_SAVED, TAKEN, URL
+from contract import JOHN_PROFILE, NOT_SAVED, TAKEN, UNAVAILABLE, URL
 from editing.requests import parse, patch
 from flask_profile import profile_updated
 from host_databases import find_written_columns, read_users
@@ -172,7 +172,7 @@ class TestSession:
             other.execute("BEGIN")
             # An open read transaction blocks the COMMIT of another connection.
             other.execute("SELECT * FROM user").fetchall()
-            assert parse(patch(host, {"first_name": "Jack"})) == (500, NOT_SAVED)
+            assert parse(patch(host, {"first_name": "Jack"})) == (503, UNAVAILABLE)
             other.execute("COMMIT")
             other.execute("UPDATE user SET last_name = 'Roe'")
         assert host.post().json == JOHN_PROFILE | {"last_name": "Roe"}

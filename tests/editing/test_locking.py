@@ -8,12 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import event, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import event
 
 from conftest import JOHN
-from contract import JOHN_PROFILE, NOT_SAVED, TAKEN, URL
-from editing.requests import parse, patch
+from contract import JOHN_PROFILE, TAKEN, URL
+from editing.requests import patch
 from host_databases import close_pooled_connection, read_users
 from schemas import WritableSchema
 
@@ -92,42 +91,6 @@ class TestConcurrency:
         responses = run_concurrently(2, lambda n: patch(host, bodies[n]))
         assert [response.status_code for response in responses] == [200, 200]
         assert host.post().json == JOHN_PROFILE | bodies[0] | bodies[1]
-
-    @pytest.mark.parametrize("failures", [1, 2])
-    def test_a_deadlock_is_retried(self, failures, editable_host, caplog):
-        host, failed = editable_host(), []
-
-        def fail(_connection, _cursor, statement, *_):
-            if "SET first_name" in statement and len(failed) < failures:
-                failed.append(statement)
-                raise OperationalError(statement, {}, Exception("deadlock detected"))
-
-        with listen_to_engine(host, "before_cursor_execute", fail):
-            response = patch(host, {"first_name": "Jack"})
-        assert (response.status_code, len(failed)) == (200, failures)
-        assert read_users(host, "first_name") == ["Jack"]
-        assert caplog.records == []
-
-    @pytest.mark.parametrize(("in_host_transaction", "attempts"), [(False, 3), (True, 1)])
-    def test_a_persistent_deadlock_is_a_500_and_a_transaction_of_the_host_is_not_retried(
-        self, in_host_transaction, attempts, editable_host
-    ):
-        host, failed = editable_host(), []
-
-        @host.app.before_request
-        def begin():
-            if in_host_transaction:
-                host.db.session.execute(select(host.User.id))
-
-        def fail(_connection, _cursor, statement, *_):
-            if "SET first_name" in statement:
-                failed.append(statement)
-                raise OperationalError(statement, {}, Exception("deadlock detected"))
-
-        with listen_to_engine(host, "before_cursor_execute", fail):
-            assert parse(patch(host, {"first_name": "Jack"})) == (500, NOT_SAVED)
-        assert len(failed) == attempts
-        assert read_users(host, "first_name") == ["John"]
 
     def test_a_dead_connection_in_the_pool_does_not_fail_a_request(self, concurrent_host):
         host = concurrent_host()
