@@ -27,6 +27,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from flask_jwt_extended import JWTManager, create_access_token
 from flask_sqlalchemy import SQLAlchemy
+from marshmallow import fields
 from sqlalchemy import insert
 
 import connections_hosts
@@ -37,12 +38,13 @@ from connections_hosts import (
     TENANT_ROLE,
     Listen,
 )
-from flask_profile import ProfileBlueprint, ProfileMixin
+from flask_profile import ProfileBlueprint, ProfileMixin, ProfileSchema
 from postgres import PgBouncer, Postgres
 
 DRIVERS = ("psycopg", "psycopg2", "pg8000")
 REQUESTS = 20
 URL = "/api/profile/"
+TAKEN = "A user with this value already exists."
 SETTINGS = (
     *("autocommit", "isolation_level", "deferrable", "read_only", "readonly"),
     "prepare_threshold",
@@ -61,12 +63,17 @@ CREATE POLICY own ON public."user" TO {TENANT_ROLE}
 """
 
 
+class EditableProfile(ProfileSchema):
+    username = fields.String()
+
+
 def make_app(url: str, prepare: Callable[[Flask], Listen | None]) -> tuple[Flask, SQLAlchemy]:
     """Make a host with a view of its own beside the profile."""
     app = Flask(__name__)
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["JWT_SECRET_KEY"] = "a secret of more than thirty-two bytes"
     app.config["PROFILE_METHODS"] = ("GET", "POST", "PATCH")
+    app.config["PROFILE_SCHEMA"] = EditableProfile
     listen = prepare(app)
     db = SQLAlchemy(app)
     JWTManager(app)
@@ -97,7 +104,8 @@ def make_client(app: Flask, identity: str = "1") -> FlaskClient:
 def add_john(db: SQLAlchemy) -> None:
     db.create_all()
     john = {"username": "john_doe", "email": "john@example.com", "first_name": "John"}
-    db.session.execute(insert(db.metadata.tables["user"]).values(**john))
+    for user in (john, {"username": "ann", "email": "ann@example.com"}):
+        db.session.execute(insert(db.metadata.tables["user"]).values(**user))
     db.session.commit()
 
 
@@ -150,6 +158,10 @@ def check_host(url: str, prepare: Callable[[Flask], Listen | None]) -> list[str]
         read = {key: profile.get(key) for key in ("first_name", "number_phone")}
         if read != own or read["first_name"] != name:
             wrong.append(f"{profile}, own view: {own}")
+    if prepare not in CANNOT_WRITE:
+        response = client.patch(URL, json={"username": "ann"})
+        if (response.status_code, response.json) != (400, {"username": [TAKEN]}):
+            wrong.append(f"A taken name: {response.status_code} {response.text}")
     with app.app_context():
         if read_settings(db) != before:
             wrong.append(f"The driver has {read_settings(db)}, and before had {before}")

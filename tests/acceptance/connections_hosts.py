@@ -16,6 +16,8 @@ from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from sqlalchemy import Engine, NullPool, event, text
 
+from flask_profile import ProfileSchema
+
 # Sees only the user of its tenant; see SET_UP in connections.py.
 TENANT_ROLE = "tenants"
 SET_TENANT = "SELECT set_config('app.tenant', 'one', true)"
@@ -113,6 +115,29 @@ def tenant_before_request(app: Flask) -> Listen:
     return listen
 
 
+def tenant_in_the_blocklist_loader(app: Flask) -> Listen:
+    """The callback of Flask-JWT-Extended prepares the transaction."""
+
+    def listen(db: SQLAlchemy, _engine: Engine) -> None:
+        def set_tenant(_header: object, _claims: object) -> bool:
+            db.session.execute(text(SET_TENANT))
+            return False
+
+        app.extensions["flask-jwt-extended"].token_in_blocklist_loader(set_tenant)
+        # The host's own view has no token, and so prepares its transaction itself.
+        app.view_functions["own"] = prepare_before(db, app.view_functions["own"])
+
+    return listen
+
+
+def prepare_before(db: SQLAlchemy, view: Callable[[], Any]) -> Callable[[], Any]:
+    def prepared() -> Any:
+        db.session.execute(text(SET_TENANT))
+        return view()
+
+    return prepared
+
+
 def schema_of_the_engine(app: Flask) -> None:
     _set_options(app, execution_options={"schema_translate_map": {None: "tenant"}})
 
@@ -150,7 +175,7 @@ def sentry(_app: Flask) -> None:
 
 def users_by_name(app: Flask) -> None:
     """For the database in LATIN1, not one of HOSTS."""
-    app.config["PROFILE_IDENTITY_FIELD"] = "username"
+    app.config.update(PROFILE_IDENTITY_FIELD="username", PROFILE_SCHEMA=ProfileSchema)
 
 
 # With these, SQLAlchemy itself cannot write.
@@ -184,6 +209,7 @@ HOSTS: list[Callable[[Flask], Listen | None]] = [
     tenant_on_begin,
     tenant_after_begin,
     tenant_before_request,
+    tenant_in_the_blocklist_loader,
     schema_of_the_engine,
     schema_of_the_request,
     open_telemetry,
