@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 _CODING = re.compile(r"[-:;](gzip|br|deflate|zstd)$")
 
 
+def is_conditional() -> bool:
+    """Tell whether the request has ``If-Match``."""
+    return "If-Match" in request.headers
+
+
 def require_match(response: Response) -> None:
     """Raise PreconditionFailedError where ``If-Match`` does not name the response's ETag."""
-    if "If-Match" in request.headers and not _names(request.if_match, response):
+    if is_conditional() and not _names(request.if_match, response):
         raise PreconditionFailedError
 
 

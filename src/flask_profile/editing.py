@@ -19,7 +19,7 @@ from sqlalchemy.exc import (
 )
 
 from .columns import find_column
-from .conditions import require_match
+from .conditions import is_conditional, require_match
 from .connections import current_session
 from .contention import Backoff, is_conflict, is_contention
 from .error_codes import error_code
@@ -120,8 +120,8 @@ class Editor:
         if isinstance(user, self._query.mapper.class_) and locked is not user:
             raise ConfigurationError(_NOT_IN_SESSION)
         self._require_active(locked)
-        response = render(locked)
-        require_match(response)
+        if is_conditional():
+            require_match(render(locked))
         before, values = self._choose_values(locked, patch)
         changes: Changes = {}
         if values:
@@ -129,10 +129,9 @@ class Editor:
                 self.patch.assign(locked, values)
                 self._send(session, values)
             # The database may have changed the values: the response has what a read will have.
-            locked = self._locking.load(session, key)
+            locked = self._locking.reload(session, key, names=before.keys())
             changes = _compare(before, {name: get_value(locked, name) for name in before})
-        if changes:
-            response = render(locked)
+        response = render(locked)
         try:
             session.commit()
         except Exception as error:

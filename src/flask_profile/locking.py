@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import false, update
@@ -43,6 +44,18 @@ class LockingQuery:
             bind_arguments=bind_arguments,
         )
         return self._query.require_same_key(result.unique().scalars().one_or_none(), str(key))
+
+    def reload(self, session: Session, key: object, *, names: Set[str]) -> Any:
+        """Return the locked user after a change: the columns, where these are all that is needed.
+
+        Args:
+            session: The session that has locked and changed the user.
+            key: The value of the identity attribute.
+            names: The attributes that are needed beside those of the schema.
+        """
+        if self._query.columns and names <= {*self._query.columns}:
+            return self._query.load_columns(session, key, bind=self.bind(session))
+        return self.load(session, key)
 
     def bind(self, session: Session) -> Any:
         """Return the engine or connection on which a session writes users."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
     from marshmallow import Schema
     from sqlalchemy.engine import Dialect, Result
-    from sqlalchemy.orm import DeclarativeBase, Mapper
+    from sqlalchemy.orm import DeclarativeBase, Mapper, Session
     from sqlalchemy.orm.strategy_options import _AbstractLoad  # pyright: ignore[reportPrivateUsage]
 
 
@@ -55,9 +55,9 @@ class ProfileQuery:
         self.columns = [*self._tree] if is_of_columns else []
         if not is_of_columns:
             add_mentioned(self._tree, functions, model)
-        statement = self._select_columns() if is_of_columns else self.select_entity
+        self._statement = self._select_columns() if is_of_columns else self.select_entity
         self._reader = StatementReader(
-            db, self.mapper, statement, self._take, selects_columns=is_of_columns
+            db, self.mapper, self._statement, self._take, selects_columns=is_of_columns
         )
         self.dialect: Dialect = self._reader.dialect
         self.parse = identity_parser(getattr(model, self.key).type, self.dialect)
@@ -72,6 +72,18 @@ class ProfileQuery:
                 raise UserNotFoundError from error
             raise
         return self.require_same_key(user, identity)
+
+    def load_columns(self, session: Session, key: object, *, bind: Any) -> Any:
+        """Return the columns of a user who exists, as a session and its transaction see them.
+
+        Args:
+            session: The session.
+            key: The value of the identity attribute.
+            bind: The engine or connection that the session uses for it.
+        """
+        return self._take(
+            session.execute(self._statement, {"identity": key}, bind_arguments={"bind": bind})
+        )
 
     def require_same_key(self, user: Any, identity: object) -> Any:
         """Return a user who was read for an identity, or raise UserNotFoundError.
