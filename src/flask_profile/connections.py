@@ -61,7 +61,7 @@ class StatementReader:
     @property
     def dialect(self) -> Dialect:
         """The dialect of the database that is read."""
-        bind = self._find_lean_engine() or self._bind(current_session(self._db))
+        bind = self.find_lean_engine() or self._bind(current_session(self._db))
         dialect: Dialect = bind.dialect
         return dialect
 
@@ -72,7 +72,7 @@ class StatementReader:
         that transaction, and could exhaust the pool. Else, a pooled connection that turns out to be
         dead is replaced once.
         """
-        engine = self._find_lean_engine()
+        engine = self.find_lean_engine()
         fetch = self._fetch_and_close if engine is None else partial(self._fetch_lean, engine)
         if engine is None and current_session(self._db).in_transaction():
             return self._fetch_in_session(parameters)
@@ -114,7 +114,7 @@ class StatementReader:
                 connection.invalidate()
                 raise
 
-    def _find_lean_engine(self) -> Engine | None:
+    def find_lean_engine(self) -> Engine | None:
         """Return the engine that a session of the request would use, or None if that must be used.
 
         It must be used where the request has one already, where the host listens to what sessions

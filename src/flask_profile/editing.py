@@ -31,6 +31,7 @@ from .uniqueness import find_taken, unique_attributes
 
 if TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
+    from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
     from .policy import WritePolicy
@@ -93,6 +94,10 @@ class Editor:
     def bind(self) -> Any:
         """The engine or connection on which users are written."""
         return self._locking.bind(self.session)
+
+    def find_lean_engine(self) -> Engine | None:
+        """Return the engine of users where the request has no session yet."""
+        return self._query.find_lean_engine()
 
     def begin(self, verify: Verify, render: Render) -> Edit:
         """Return an edit of this request; must be called before the token is verified.
@@ -235,10 +240,13 @@ class Edit:
         self._editor = editor
         self._verify = verify
         self._render = render
-        bind = editor.bind
+        # Without a session, there is no transaction, and a session is not created before a read.
+        engine = editor.find_lean_engine()
+        bind = engine or editor.bind
         # Nothing is tried again in it, since what the host did there would be lost.
-        self._is_in_host_transaction = editor.session.in_transaction() or (
-            isinstance(bind, Connection) and bind.in_transaction()
+        self._is_in_host_transaction = engine is None and (
+            editor.session.in_transaction()
+            or (isinstance(bind, Connection) and bind.in_transaction())
         )
         # A user who is refused must not reach the lock, which is of the whole database.
         self.locks_database = bind.dialect.name == "sqlite"

@@ -23,7 +23,7 @@ from .settings import Settings
 if TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
     from marshmallow import Schema
-    from sqlalchemy.engine import Dialect, Result
+    from sqlalchemy.engine import Dialect, Engine, Result
     from sqlalchemy.orm import DeclarativeBase, Mapper, Session
     from sqlalchemy.orm.strategy_options import _AbstractLoad  # pyright: ignore[reportPrivateUsage]
 
@@ -72,6 +72,10 @@ class ProfileQuery:
                 raise UserNotFoundError from error
             raise
         return self.require_same_key(user, identity)
+
+    def find_lean_engine(self) -> Engine | None:
+        """Return the engine of users where the request has no session, and needs none to read."""
+        return self._reader.find_lean_engine()
 
     def load_columns(self, session: Session, key: object, *, bind: Any) -> Any:
         """Return the columns of a user who exists, as a session and its transaction see them.
