@@ -29,12 +29,13 @@ from processes import children_of, free_port, is_listening, wait_until
 HERE = Path(__file__).parent
 REPORT = HERE.parents[1] / "docs/reliability.md"
 FAILURE = '500 {"error": "The profile could not be loaded."}'
+UNAVAILABLE = '503 {"error": "The profile is temporarily unavailable."}'
 SUCCESS = "200"
 HARMLESS = {"none", "all its backends are terminated"}  # All others must cause failures.
 BEGIN, END = "<!-- The table of tests/acceptance/faults.py -->\n", "<!-- Its end -->\n"
 HEAD = """
-| fault | 200 | 500 | other | slowest | after it: 200 | 500 | other | slowest |
-|---|---|---|---|---|---|---|---|---|
+| fault | 200 | 500 | 503 | other | slowest | after it: 200 | 500 | 503 | other | slowest |
+|---|---|---|---|---|---|---|---|---|---|---|
 """
 
 SET_UP = """
@@ -60,8 +61,10 @@ class LoadResult:
     slowest: float
 
     def __str__(self) -> str:
+        failed, unavailable = self.responses.get(FAILURE, 0), self.responses.get(UNAVAILABLE, 0)
         other = sum(self.responses.values()) - self.succeeded - self.failed + self.lost
-        return f"{self.succeeded:,} | {self.failed:,} | {other:,} | {self.slowest:.2f} s"
+        counts = f"{self.succeeded:,} | {failed:,} | {unavailable:,} | {other:,}"
+        return f"{counts} | {self.slowest:.2f} s"
 
     @property
     def succeeded(self) -> int:
@@ -69,12 +72,12 @@ class LoadResult:
 
     @property
     def failed(self) -> int:
-        return self.responses.get(FAILURE, 0)
+        return self.responses.get(FAILURE, 0) + self.responses.get(UNAVAILABLE, 0)
 
     @property
     def is_as_documented(self) -> bool:
         in_time = self.slowest < MAX_WAIT
-        return {*self.responses} <= {SUCCESS, FAILURE} and self.lost == 0 and in_time
+        return {*self.responses} <= {SUCCESS, FAILURE, UNAVAILABLE} and self.lost == 0 and in_time
 
 
 class AppServer:

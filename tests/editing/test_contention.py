@@ -7,12 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import event, select, text, update
+from marshmallow import fields
+from sqlalchemy import String, UniqueConstraint, event, select, text, update
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import mapped_column, synonym
 
 from contract import AVATAR_URL, INACTIVE, NOT_SAVED, NOT_VALID, TAKEN, UNAVAILABLE, URL
 from editing.requests import parse, patch
-from flask_profile import contention
+from flask_profile import ProfileMixin, ProfileSchema, contention
 from host_databases import kill_pooled_connection, read_users
 from images import encode_solid
 from schemas import WritableSchema
@@ -302,3 +304,46 @@ def count_up(host, *, clients, edits):
 
     with ThreadPoolExecutor(clients) as pool:
         return sum(pool.map(count, range(clients)), [])
+
+
+def test_a_value_that_a_deferred_constraint_refuses_is_a_400_of_its_field(concurrent_host):
+    """On PostgreSQL it is refused at the commit, on the other databases at once."""
+
+    def model(db):
+        class User(ProfileMixin, db.Model):
+            username = mapped_column(String(150))
+            __table_args__ = (UniqueConstraint("username", deferrable=True, initially="DEFERRED"),)
+
+        constraint = next(
+            c
+            for c in User.__table__.constraints
+            if isinstance(c, UniqueConstraint) and c.deferrable
+        )
+
+        @event.listens_for(User.__table__, "before_create")
+        def choose(_table, connection, **_options):
+            if connection.dialect.name != "postgresql":  # They have no such constraints.
+                constraint.deferrable = constraint.initially = None
+
+        return User
+
+    host = concurrent_host(model=model, PROFILE_SCHEMA=WritableSchema)
+    host.add(id=2, username="ann", email="ann@example.com")
+    assert parse(patch(host, {"username": "ann"})) == (400, {"username": TAKEN})
+    assert read_users(host, "username") == ["john_doe", "ann"]
+    assert patch(host, {"username": "jack"}).status_code == 200
+
+
+def test_a_taken_name_by_a_synonym_is_a_400_of_the_synonym(concurrent_host):
+    def model(db):
+        class User(ProfileMixin, db.Model):
+            login = synonym("username")
+
+        return User
+
+    class Login(ProfileSchema):
+        login = fields.String()
+
+    host = concurrent_host(model=model, PROFILE_SCHEMA=Login)
+    host.add(id=2, username="ann", email="ann@example.com")
+    assert parse(patch(host, {"login": "ann"})) == (400, {"login": TAKEN})
