@@ -156,6 +156,10 @@ class Worker:
         microseconds: float = self.call("time_requests", tokens, REQUESTS)
         return microseconds
 
+    def time_operations(self, kind: str) -> float:
+        microseconds: float = self.call("time_operations", kind, REQUESTS)
+        return microseconds
+
     def stop(self) -> None:
         self._process.communicate()
 
@@ -293,6 +297,42 @@ def measure_refused_tokens(bench: Bench) -> str:
     return format_table(head, rows)
 
 
+OPERATIONS = {"read": "GET", "unchanged": "304", "edit": "PATCH"}
+SENDS_ETAG = ("ours", "by_hand")
+
+
+def measure_operations(bench: Bench) -> str:
+    """Return the table of GET with an ETag, of a 304 response, and of a PATCH of one field."""
+    methods = json.dumps(["GET", "PATCH", "POST"])
+    workers = {
+        (module, database): Worker(
+            bench, module, getattr(bench, database), FLASK_PROFILE_METHODS=methods
+        )
+        for database in DATABASES
+        for module in ("ours", "by_hand", "drf", "djoser", "fastapi_users")
+    }
+    measures = {
+        (*key, kind): partial(worker.time_operations, kind)
+        for key, worker in workers.items()
+        for kind in OPERATIONS
+        if kind != "unchanged" or key[0] in SENDS_ETAG
+    }
+    figures = bench.measure(measures, bench.rounds)
+    rows = []
+    for module, database in workers:
+        cells = []
+        for kind in OPERATIONS:
+            if (module, database, kind) in figures:
+                own = figures[module, database, kind].median
+                base = figures["by_hand", database, kind].median
+                cells.append(f"{own:,.0f} ({own / base:.2f})")
+            else:
+                cells.append("–")
+        rows.append([CONTENDERS[module].label, DATABASES[database], *cells])
+    head = ["contender", "database", *(f"{label}: µs (ratio)" for label in OPERATIONS.values())]
+    return format_table(head, rows)
+
+
 def compare_variants(
     bench: Bench, label_head: str, variants: Mapping[str, Mapping[str, Any]]
 ) -> str:
@@ -373,6 +413,7 @@ PARTS: dict[str, Callable[[Bench], str]] = {
     "process": measure_in_process,
     "http": measure_over_http,
     "refused": measure_refused_tokens,
+    "operations": measure_operations,
     "rows": measure_table_sizes,
     "model": measure_model_sizes,
     "memory": measure_memory,

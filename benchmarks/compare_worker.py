@@ -13,32 +13,36 @@ import platform
 import random
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module, metadata
-from itertools import cycle, islice
+from itertools import count, cycle, islice
 from pathlib import Path
 from statistics import median
 from time import perf_counter_ns
 from typing import Any
 
-from wsgi import TimedResponse, call_wsgi
+from wsgi import Operation, TimedResponse, call_wsgi
 
 contender: Any = import_module(sys.argv[1])
 
 
-async def call_asgi(bearer: str) -> TimedResponse:
+async def call_asgi(bearer: str, operation: Operation | None = None) -> TimedResponse:
+    operation = operation or Operation(contender.METHOD, contender.PATH)
+    headers = {"host": "127.0.0.1", "authorization": f"Bearer {bearer}"}
+    if operation.body:
+        headers |= {"content-type": "application/json", "content-length": str(len(operation.body))}
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
-        "method": contender.METHOD,
+        "method": operation.method,
         "scheme": "http",
-        "path": contender.PATH,
-        "raw_path": contender.PATH.encode(),
+        "path": operation.path,
+        "raw_path": operation.path.encode(),
         "root_path": "",
         "query_string": b"",
-        "headers": [(b"host", b"127.0.0.1"), (b"authorization", f"Bearer {bearer}".encode())],
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
         "state": {},
@@ -46,7 +50,7 @@ async def call_asgi(bearer: str) -> TimedResponse:
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return {"type": "http.request", "body": operation.body, "more_body": False}
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
@@ -57,12 +61,14 @@ async def call_asgi(bearer: str) -> TimedResponse:
     return duration, sent[0]["status"], b"".join(m.get("body", b"") for m in sent[1:])
 
 
-def call_all(bearers: list[str]) -> list[TimedResponse]:
+def call_all(
+    bearers: list[str], make_operation: Callable[[], Operation | None] = lambda: None
+) -> list[TimedResponse]:
     if loop is None:
-        return [call_wsgi(contender, bearer) for bearer in bearers]
+        return [call_wsgi(contender, bearer, make_operation()) for bearer in bearers]
 
     async def call_in_turn() -> list[TimedResponse]:
-        return [await call_asgi(bearer) for bearer in bearers]
+        return [await call_asgi(bearer, make_operation()) for bearer in bearers]
 
     return loop.run_until_complete(call_in_turn())
 
@@ -75,6 +81,7 @@ def create_event_loop() -> asyncio.AbstractEventLoop | None:
 
 
 loop = create_event_loop()
+numbers = count()
 
 
 @cache
@@ -98,6 +105,25 @@ def time_requests(kind: str, requests: int) -> float:
     return median(duration for duration, _, _ in responses) / 1000
 
 
+def make_operation(kind: str) -> Operation:
+    """Return a read, a read of what has not changed, or an edit with a value that is new."""
+    if kind == "edit":
+        body = json.dumps({"first_name": f"Alice {os.getpid()} {next(numbers)}"}).encode()
+        return Operation("PATCH", contender.PATH, body)
+    return Operation("GET", contender.PATH, if_none_match="*" if kind == "unchanged" else "")
+
+
+def time_operations(kind: str, requests: int) -> float:
+    """Return the median duration, in microseconds, of requests of one kind."""
+    bearers = [*islice(cycle_tokens("accepted"), requests)]
+    responses = call_all(bearers, lambda: make_operation(kind))
+    expected = 304 if kind == "unchanged" else 200
+    unexpected = [response for response in responses if response[1] != expected]
+    if unexpected:
+        sys.exit(f"{sys.argv[1]} returns {unexpected[0]} for {kind}.")
+    return median(duration for duration, _, _ in responses) / 1000
+
+
 def get_route() -> tuple[str, str]:
     return contender.METHOD, contender.PATH
 
@@ -117,6 +143,9 @@ def list_versions(*names: str) -> dict[str, str]:
 
 for line in sys.stdin:
     command, *arguments = json.loads(line)
-    functions = (time_requests, get_route, fetch_profile, write_tokens, list_versions)
+    functions: tuple[Callable[..., Any], ...] = (
+        *(time_requests, time_operations, get_route, fetch_profile, write_tokens),
+        list_versions,
+    )
     commands = {function.__name__: function for function in functions}
     print(json.dumps(commands[command](*arguments)), flush=True)

@@ -5,20 +5,30 @@ from __future__ import annotations
 import io
 import sys
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, NamedTuple
 
 TimedResponse = tuple[int, int, bytes]  # Nanoseconds, status, body.
 
 
-def call_wsgi(contender: Any, bearer: str) -> TimedResponse:
+class Operation(NamedTuple):
+    """A request, without its token."""
+
+    method: str
+    path: str
+    body: bytes = b""
+    if_none_match: str = ""
+
+
+def call_wsgi(contender: Any, bearer: str, operation: Operation | None = None) -> TimedResponse:
     """Call the app as a WSGI server does, and read the whole response."""
+    operation = operation or Operation(contender.METHOD, contender.PATH)
     environ = {
-        "REQUEST_METHOD": contender.METHOD,
+        "REQUEST_METHOD": operation.method,
         "SCRIPT_NAME": "",
-        "PATH_INFO": contender.PATH,
+        "PATH_INFO": operation.path,
         "QUERY_STRING": "",
         "CONTENT_TYPE": "application/json",
-        "CONTENT_LENGTH": "0",
+        "CONTENT_LENGTH": str(len(operation.body)),
         "SERVER_NAME": "127.0.0.1",
         "SERVER_PORT": "80",
         "SERVER_PROTOCOL": "HTTP/1.1",
@@ -26,12 +36,14 @@ def call_wsgi(contender: Any, bearer: str) -> TimedResponse:
         "HTTP_AUTHORIZATION": f"Bearer {bearer}",
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(),
+        "wsgi.input": io.BytesIO(operation.body),
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": False,
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
     }
+    if operation.if_none_match:
+        environ["HTTP_IF_NONE_MATCH"] = operation.if_none_match
     statuses: list[str] = []
 
     def start_response(status: str, _headers: Any, _error: Any = None) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from flask import Flask, jsonify
+from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 from flask_jwt_extended import JWTManager, create_access_token, get_jwt_identity, jwt_required
 from flask_sqlalchemy import SQLAlchemy
-from marshmallow import Schema, fields
+from marshmallow import Schema, ValidationError, fields
 from sqlalchemy import DateTime, String
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -63,6 +63,7 @@ class ProfileSchema(Schema):
 
 
 schema = ProfileSchema()
+editable = ProfileSchema(only=("first_name", "last_name", "number_phone"))
 
 
 @app.post(PATH)
@@ -73,6 +74,37 @@ def profile() -> ResponseReturnValue:
         return jsonify(error="The user cannot be found in the database."), 404
     if not user.is_active:
         return jsonify(detail="User is inactive", code="user_inactive"), 401
+    return jsonify(schema.dump(user))
+
+
+@app.get(PATH)
+@jwt_required()
+def read() -> ResponseReturnValue:
+    user = db.session.get(User, int(get_jwt_identity()))
+    if user is None:
+        return jsonify(error="The user cannot be found in the database."), 404
+    if not user.is_active:
+        return jsonify(detail="User is inactive", code="user_inactive"), 401
+    response = jsonify(schema.dump(user))
+    response.add_etag()
+    return response.make_conditional(request)
+
+
+@app.patch(PATH)
+@jwt_required()
+def edit() -> ResponseReturnValue:
+    user = db.session.get(User, int(get_jwt_identity()))
+    if user is None:
+        return jsonify(error="The user cannot be found in the database."), 404
+    if not user.is_active:
+        return jsonify(detail="User is inactive", code="user_inactive"), 401
+    try:
+        values = editable.load(request.get_json(), partial=True)
+    except ValidationError as error:
+        return jsonify(error.messages), 400
+    for name, value in values.items():
+        setattr(user, name, value)
+    db.session.commit()
     return jsonify(schema.dump(user))
 
 

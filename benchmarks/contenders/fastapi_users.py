@@ -50,6 +50,10 @@ class UserRead(schemas.BaseUser[int]):
     is_staff: bool
 
 
+class UserUpdate(schemas.BaseUserUpdate):
+    first_name: str | None = None
+
+
 class UserManager(IntegerIDMixin, BaseUserManager[User, int]):
     pass
 
@@ -82,7 +86,7 @@ def get_strategy() -> JWTStrategy[User, int]:
 backend = AuthenticationBackend("jwt", BearerTransport(tokenUrl="auth/login"), get_strategy)
 users = FastAPIUsers[User, int](get_user_manager, [backend])
 app = FastAPI()
-app.include_router(users.get_users_router(UserRead, schemas.BaseUserUpdate), prefix="/users")
+app.include_router(users.get_users_router(UserRead, UserUpdate), prefix="/users")
 
 
 def create_token(user_id: int, seconds: int) -> str:

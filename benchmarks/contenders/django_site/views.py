@@ -29,3 +29,11 @@ class UserSerializer(ModelSerializer):
 class ProfileView(APIView):
     def post(self, request: Request) -> Response:
         return Response(UserSerializer(request.user).data)
+
+    get = post
+
+    def patch(self, request: Request) -> Response:
+        serializer = UserSerializer(request.user, data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        serializer.save()
+        return Response(serializer.data)
