@@ -24,7 +24,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from flask import Response
 
-    from .editing import Edit
+    from .attempts import Edit
     from .resource import Endpoint
 
 _FORM_OVERHEAD = 16 * 1024  # Bytes that a multipart form may have beside the file.
@@ -55,7 +55,7 @@ class AvatarView(AuthenticatedView):
         The token is verified before the upload, and again after it: no transaction is open while a
         client is slow, and what the callbacks of the host prepare is there for the edit.
         """
-        edit = self._begin()
+        edit = self.begin_edit()
         self.authenticate()
         edit.end_transaction()
         avatar = encode_avatar(_read_upload(self._max_bytes), self._size)
@@ -63,11 +63,8 @@ class AvatarView(AuthenticatedView):
 
     def delete(self) -> Response:
         """Remove the avatar, if there is one."""
-        self._change(self._begin(), None)
+        self._change(self.begin_edit(), None)
         return self.responder.no_content()
-
-    def _begin(self) -> Edit:
-        return self.resource.editor.begin(self.verify, self.render_edited)
 
     def _change(self, edit: Edit, name: str | None) -> Response:
         """Switch to a stored avatar, or to none, and remove the old one after the commit."""

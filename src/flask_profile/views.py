@@ -28,6 +28,7 @@ from .routing import allowed_methods
 if TYPE_CHECKING:
     from flask import Response
 
+    from .attempts import Edit
     from .resource import Endpoint
 
 
@@ -122,6 +123,12 @@ class AuthenticatedView(MethodView):
         if user is None:
             self.resource.require_active(self.resource.query.load(identity))
 
+    def begin_edit(self) -> Edit:
+        """Return an edit of this request; must be called before the token is verified."""
+        from .attempts import Edit
+
+        return Edit(self.resource.editor, self.verify, self.render_edited)
+
     def render_edited(self, user: Any) -> Response:
         """Return the profile of a user that is being edited, with its ETag."""
         response = self.responder.json(self.resource.dump(user))
@@ -164,9 +171,8 @@ class ProfileView(AuthenticatedView):
         The body is read before the token is verified: what a callback of the host begins must not
         wait for a slow client. What is wrong with it is told after what is wrong with the user.
         """
-        editor = self.resource.editor
-        edit = editor.begin(self.verify, self.render_edited)
-        reader = editor.patch
+        edit = self.begin_edit()
+        reader = self.resource.editor.patch
         body = reader.read_body()
         identity, user = self.verify()
         try:
