@@ -247,6 +247,10 @@ def test_a_body_whose_client_disconnects_provides_no_credentials(host):
     assert (response.status_code, response.json) == (401, NOT_PROVIDED)
 
 
+# A test client sets Content-Length, which a request in chunks does not have.
+CHUNKED = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+
+
 @pytest.mark.parametrize(
     "limit", ["MAX_CONTENT_LENGTH", "PROFILE_MAX_CONTENT_LENGTH"], ids=["of the host", "ours"]
 )
@@ -258,7 +262,7 @@ class TestTokenInBody:
             options = {
                 "content_type": content_type,
                 "input_stream": io.BytesIO(body),
-                "environ_overrides": {"wsgi.input_terminated": True},
+                "environ_overrides": CHUNKED,
             }
         return host.client.post("/api/profile/", **options)
 

@@ -276,6 +276,13 @@ def test_an_identity_takes_precedence_over_a_name_and_an_ambiguous_name_is_an_er
     assert "Several users have 'john_doe'" in result.stderr
 
 
+def test_show_reports_a_failure_of_the_database(host):
+    result = run_command(host(), "show", "ann@example.com")  # There is no table.
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ")
+    assert "user" in result.stderr
+
+
 def test_show_prints_the_401_response_of_an_inactive_user(host):
     host_app = host().add(is_active=False)
     result = run_command(host_app, "show", "1")

@@ -154,7 +154,7 @@ class TestBody:
             headers=host.bearer(),
             content_type="application/json",
             input_stream=io.BytesIO(b'{"first_name": "Jack"}'),
-            environ_overrides={"wsgi.input_terminated": True},
+            environ_overrides={"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"},
         )
         assert response.status_code == status
         assert read_users(host, "first_name") == ["Jack" if status == 200 else "John"]

@@ -9,10 +9,19 @@ from contextlib import contextmanager
 import pytest
 from marshmallow import fields
 from sqlalchemy import String, UniqueConstraint, event, select, text, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import mapped_column, synonym
 
-from contract import AVATAR_URL, INACTIVE, NOT_SAVED, NOT_VALID, TAKEN, UNAVAILABLE, URL
+from contract import (
+    AVATAR_URL,
+    INACTIVE,
+    NOT_SAVED,
+    NOT_VALID,
+    TAKEN,
+    UNACCEPTABLE_BODY,
+    UNAVAILABLE,
+    URL,
+)
 from editing.requests import parse, patch
 from flask_profile import ProfileMixin, ProfileSchema, contention
 from host_databases import kill_pooled_connection, read_users
@@ -234,6 +243,19 @@ class TestHostTransaction:
         assert parse(response) == (400, {"username": TAKEN})
         assert [s for s in statements if s.startswith(("SAVEPOINT", "ROLLBACK TO"))]
         assert read_users(prepared_host, "username") == ["john_doe", "ann"]
+
+    def test_a_value_that_is_free_is_stored(self, prepared_host):
+        with prepared_host.statements() as statements:
+            assert patch(prepared_host, {"username": "jack"}).status_code == 200
+        assert [s for s in statements if s.startswith("RELEASE SAVEPOINT")]
+        assert read_users(prepared_host, "username") == ["jack", "ann"]
+
+    def test_a_constraint_that_refuses_the_commit_is_a_400(self, prepared_host, listen):
+        def refuse(_session):
+            raise IntegrityError("COMMIT", {}, Exception("a deferred constraint"))
+
+        listen(prepared_host.db.session, "before_commit", refuse)
+        assert parse(patch(prepared_host, {"first_name": "Jack"})) == (400, UNACCEPTABLE_BODY)
 
     def test_a_patch_of_nothing_unique_needs_no_savepoint(self, prepared_host):
         with prepared_host.statements() as statements:

@@ -307,3 +307,10 @@ def test_a_value_that_the_column_type_does_not_accept_is_rejected(editable_host)
 
     host = editable_host(model=model, PROFILE_SCHEMA=Lax)
     assert parse(patch(host, {"kind": "no uuid"})) == (400, {"kind": NOT_VALID_VALUE})
+
+    class Strict(ProfileSchema):
+        kind = fields.UUID()
+
+    host = editable_host(model=model, PROFILE_SCHEMA=Strict)
+    kind = str(uuid.uuid4())
+    assert patch(host, {"kind": kind}).json["kind"] == kind

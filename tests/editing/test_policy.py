@@ -180,6 +180,16 @@ def test_a_hook_of_the_schema_cannot_write_the_key_either(editable_host):
     assert read_users(host, "id") == [1]
 
 
+def test_a_hook_of_the_schema_may_write_another_attribute(editable_host):
+    class Marking(ProfileSchema):
+        @post_load
+        def mark(self, data, **_options):
+            return data | {"is_staff": True}
+
+    host = editable_host(PROFILE_SCHEMA=Marking)
+    assert patch(host, {"first_name": "Jack"}).json["is_staff"] is True
+
+
 def test_a_pre_load_hook_may_rename_what_the_client_sends(editable_host):
     class Renaming(ProfileSchema):
         @pre_load
