@@ -106,7 +106,7 @@ class Editor:
         # A callback of the host may have prepared this transaction, for a tenant.
         is_prepared = session.in_transaction()
         key = self.find_key(identity, user)
-        locked = self._locking.load(session, key)
+        locked = self._locking.load(session, key, known=user)
         if isinstance(user, self._query.mapper.class_) and locked is not user:
             raise ConfigurationError(_NOT_IN_SESSION)
         self._require_active(locked)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import false, update
+from sqlalchemy import false, inspect, update
+from sqlalchemy.orm import undefer
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Mapper, Session
@@ -25,12 +26,14 @@ class LockingQuery:
         self._select = query.select_entity.with_for_update(of=query.mapper.class_)
         self._update_nothing = _update_of_no_row(query.mapper)
 
-    def load(self, session: Session, key: object) -> Any:
+    def load(self, session: Session, key: object, *, known: Any = None) -> Any:
         """Return the user of a key as an entity, as it is now; or raise UserNotFoundError.
 
         Args:
             session: The session, which keeps the lock until its transaction ends.
             key: The value of the identity attribute.
+            known: The user whom the host has read before the lock, if any. What was read is read
+                again: a setter or a validator of the model may use it for a new value.
         """
         bind = self.bind(session)
         bind_arguments = {"bind": bind}
@@ -38,12 +41,21 @@ class LockingQuery:
             # It has no FOR UPDATE, but one lock that the first write of a transaction takes.
             session.execute(self._update_nothing, bind_arguments=bind_arguments)
         result = session.execute(
-            self._select,
+            self._select if known is None else self._select_again(known),
             {"identity": key},
             execution_options={"populate_existing": True},
             bind_arguments=bind_arguments,
         )
         return self._query.require_same_key(result.unique().scalars().one_or_none(), str(key))
+
+    def _select_again(self, known: Any) -> Any:
+        """Return the SELECT of an entity with all columns that have been read of it."""
+        mapper = self._query.mapper
+        if not isinstance(known, mapper.class_):
+            return self._select
+        state: Any = inspect(known)
+        names = [n for n in state.dict.keys() - self._query.refreshed if n in mapper.column_attrs]
+        return self._select.options(*(undefer(getattr(mapper.class_, name)) for name in names))
 
     def reload(self, session: Session, key: object, *, names: Set[str]) -> Any:
         """Return the locked user after a change: the columns, where these are all that is needed.

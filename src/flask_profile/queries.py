@@ -102,6 +102,12 @@ class ProfileQuery:
         return user
 
     @cached_property
+    def refreshed(self) -> set[str]:
+        """The attributes that ``select_entity`` loads, and more that are no columns."""
+        keys = {self.mapper.get_property_by_column(c).key for c in self.mapper.primary_key}
+        return {_resolve(self.mapper, name) for name in self._tree} | keys
+
+    @cached_property
     def select_entity(self) -> Any:
         """The SELECT of the entity with the attributes that the schema needs."""
         options = _loading_options(self.mapper, self._tree)
@@ -123,6 +129,11 @@ class ProfileQuery:
         return row and dict(zip(self.columns, row, strict=True))
 
 
+def _resolve(mapper: Mapper[Any], name: str) -> str:
+    """Return the attribute that a synonym stands for, or the name itself."""
+    return mapper.synonyms[name].name if name in mapper.synonyms else name
+
+
 def _has_load_listeners(mapper: Mapper[Any]) -> bool:
     """Tell whether the host listens to the loading of entities, such as to decrypt an attribute."""
     events: Any = mapper.class_manager.dispatch
@@ -134,7 +145,7 @@ def _loading_options(mapper: Mapper[Any], tree: AttributeTree) -> Iterator[_Abst
     yield lazyload("*")
     entity = mapper.class_
     keys = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
-    names = {mapper.synonyms[n].name if n in mapper.synonyms else n for n in [*tree, *keys]}
+    names = {_resolve(mapper, name) for name in [*tree, *keys]}
     if tree:
         yield load_only(*(getattr(entity, name) for name in names if name in mapper.column_attrs))
     for related in mapper.relationships:

@@ -10,7 +10,8 @@ import pytest
 from marshmallow import fields
 from sqlalchemy import String, UniqueConstraint, event, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
-from sqlalchemy.orm import mapped_column, synonym
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.orm import Mapped, mapped_column, synonym
 
 from contract import (
     AVATAR_URL,
@@ -307,6 +308,45 @@ def test_no_update_is_lost_at_any_isolation_level(from_loader, concurrent_host, 
         assert {*statuses} <= {200, 412, 503}
         assert read_users(host, "first_name") == [str(statuses.count(200))]
         assert statuses.count(200) >= 5
+
+
+def test_what_a_loader_has_read_before_the_lock_is_read_again(concurrent_host):
+    def model(db):
+        class User(ProfileMixin, db.Model):
+            counter: Mapped[int] = mapped_column(default=0)
+
+            @hybrid_property
+            def added(self):
+                return 0
+
+            @added.inplace.setter
+            def _add(self, number):
+                self.counter = self.counter + number
+
+        return User
+
+    class Adding(ProfileSchema):
+        added = fields.Integer(load_only=True)
+
+    host = concurrent_host(model=model, PROFILE_SCHEMA=Adding)
+
+    @host.jwt.user_lookup_loader
+    def load(_header, _claims):
+        user = host.db.session.get(host.User, 1)
+        assert user.counter >= 0
+        return user
+
+    clients = 8
+    barrier = threading.Barrier(clients)
+
+    def add(_number):
+        barrier.wait(30)
+        return [patch(host, {"added": 1}).status_code for _ in range(3)]
+
+    with ThreadPoolExecutor(clients) as pool:
+        statuses = sum(pool.map(add, range(clients)), [])
+    assert {*statuses} <= {200, 503}
+    assert read_users(host, "counter") == [statuses.count(200)]
 
 
 def count_up(host, *, clients, edits):
