@@ -66,7 +66,7 @@ def _import(value: Any) -> Any:
     """Return what a string such as ``"package.module:User"`` names; any other value as it is.
 
     Raises:
-        _ImportFailedError: Where importing it fails, for what reason ever.
+        _ImportFailedError: Where it cannot be imported.
     """
     if not isinstance(value, str):
         return value
