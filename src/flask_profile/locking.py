@@ -29,33 +29,41 @@ class LockingQuery:
     def load(self, session: Session, key: object, *, known: Any = None) -> Any:
         """Return the user of a key as an entity, as it is now; or raise UserNotFoundError.
 
+        What the host has read of the user before the lock is read again: a setter or a validator
+        of the model may use it for a new value.
+
         Args:
             session: The session, which keeps the lock until its transaction ends.
             key: The value of the identity attribute.
-            known: The user whom the host has read before the lock, if any. What was read is read
-                again: a setter or a validator of the model may use it for a new value.
+            known: The user, where the host has loaded one for the token.
         """
-        bind = self.bind(session)
-        bind_arguments = {"bind": bind}
-        if bind.dialect.name == "sqlite":
+        if self.bind(session).dialect.name == "sqlite":
             # It has no FOR UPDATE, but one lock that the first write of a transaction takes.
-            session.execute(self._update_nothing, bind_arguments=bind_arguments)
+            session.execute(self._update_nothing, bind_arguments={"bind": self.bind(session)})
+        names = self._read_before(known)
+        user = self._read(session, key, names)
+        missed = self._read_before(user) - names  # Read without a loader, into the same session.
+        return self._read(session, key, names | missed) if missed else user
+
+    def _read(self, session: Session, key: object, names: Set[str] = frozenset()) -> Any:
+        """Return the user with what the schema needs, and with other columns."""
+        columns = [undefer(getattr(self._query.mapper.class_, name)) for name in names]
         result = session.execute(
-            self._select if known is None else self._select_again(known),
+            self._select.options(*columns) if columns else self._select,
             {"identity": key},
             execution_options={"populate_existing": True},
-            bind_arguments=bind_arguments,
+            bind_arguments={"bind": self.bind(session)},
         )
         return self._query.require_same_key(result.unique().scalars().one_or_none(), str(key))
 
-    def _select_again(self, known: Any) -> Any:
-        """Return the SELECT of an entity with all columns that have been read of it."""
+    def _read_before(self, user: Any) -> set[str]:
+        """Return the columns that a user has, beside those that the SELECT reads."""
         mapper = self._query.mapper
-        if not isinstance(known, mapper.class_):
-            return self._select
-        state: Any = inspect(known)
-        names = [n for n in state.dict.keys() - self._query.refreshed if n in mapper.column_attrs]
-        return self._select.options(*(undefer(getattr(mapper.class_, name)) for name in names))
+        if not isinstance(user, mapper.class_):
+            return set()
+        state: Any = inspect(user)
+        names: set[str] = state.dict.keys() - self._query.refreshed
+        return names & {*mapper.column_attrs.keys()} if names else names
 
     def reload(self, session: Session, key: object, *, names: Set[str]) -> Any:
         """Return the locked user after a change: the columns, where these are all that is needed.
@@ -67,7 +75,7 @@ class LockingQuery:
         """
         if self._query.columns and names <= {*self._query.columns}:
             return self._query.load_columns(session, key, bind=self.bind(session))
-        return self.load(session, key)
+        return self._read(session, key)
 
     def bind(self, session: Session) -> Any:
         """Return the engine or connection on which a session writes users."""

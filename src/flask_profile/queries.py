@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from marshmallow.utils import get_value
-from sqlalchemy import bindparam, select
+from sqlalchemy import Column, bindparam, select
 from sqlalchemy.orm import joinedload, lazyload, load_only
 
 from .charsets import lacks_character
@@ -104,7 +104,9 @@ class ProfileQuery:
     @cached_property
     def refreshed(self) -> set[str]:
         """The attributes that ``select_entity`` loads, and more that are no columns."""
-        keys = {self.mapper.get_property_by_column(c).key for c in self.mapper.primary_key}
+        always = (*self.mapper.primary_key, self.mapper.polymorphic_on, self.mapper.version_id_col)
+        columns = [column for column in always if isinstance(column, Column)]
+        keys = {self.mapper.get_property_by_column(column).key for column in columns}
         return {_resolve(self.mapper, name) for name in self._tree} | keys
 
     @cached_property

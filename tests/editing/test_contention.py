@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
+from flask import g
 from marshmallow import fields
 from sqlalchemy import String, UniqueConstraint, event, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -310,7 +311,8 @@ def test_no_update_is_lost_at_any_isolation_level(from_loader, concurrent_host, 
         assert statuses.count(200) >= 5
 
 
-def test_what_a_loader_has_read_before_the_lock_is_read_again(concurrent_host):
+@pytest.mark.parametrize("moment", ["in a loader", "before the request"])
+def test_what_the_host_has_read_before_the_lock_is_read_again(moment, concurrent_host):
     def model(db):
         class User(ProfileMixin, db.Model):
             counter: Mapped[int] = mapped_column(default=0)
@@ -330,11 +332,13 @@ def test_what_a_loader_has_read_before_the_lock_is_read_again(concurrent_host):
 
     host = concurrent_host(model=model, PROFILE_SCHEMA=Adding)
 
-    @host.jwt.user_lookup_loader
-    def load(_header, _claims):
-        user = host.db.session.get(host.User, 1)
-        assert user.counter >= 0
-        return user
+    if moment == "in a loader":
+        host.jwt.user_lookup_loader(lambda *_: host.db.session.get(host.User, 1))
+    else:
+
+        @host.app.before_request
+        def read():
+            g.user = host.db.session.get(host.User, 1)
 
     clients = 8
     barrier = threading.Barrier(clients)
