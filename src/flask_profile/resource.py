@@ -94,6 +94,13 @@ class Resource:
             _ = self.write_policy
         return None
 
+    @cached_property
+    def tokens_may_be_in_bodies(self) -> bool:
+        """Whether a token, or the CSRF token of a cookie, is looked for in the body."""
+        locations = self.app.config.get("JWT_TOKEN_LOCATION", ())
+        checks_form = bool(self.app.config.get("JWT_CSRF_CHECK_FORM"))
+        return "json" in locations or ("cookies" in locations and checks_form)
+
     def require_active(self, user: Any) -> None:
         """Raise UserInactiveError where the user is not active, and the host requires that."""
         if self.settings.require_active and not get_value(user, "is_active"):

@@ -64,7 +64,8 @@ class AuthenticatedView(MethodView):
         if handler is None:
             error = MethodNotAllowed(sorted(_allowed_methods()))
             return self.responder.error(error, response_to(error))
-        limit_body(self.max_content_length())
+        if request.method in {"PATCH", "PUT"} or self.resource.tokens_may_be_in_bodies:
+            limit_body(self.max_content_length())
         try:
             response: Response = handler()
         except AuthenticationError as failure:
