@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Response
 from marshmallow import Schema, missing
 from marshmallow.utils import get_value
-from sqlalchemy.exc import (
-    DataError,
-    DBAPIError,
-    IntegrityError,
-    StatementError,
-)
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
 from .columns import find_column
 from .conditions import is_conditional, require_match
@@ -143,16 +138,10 @@ class Editor:
         """
         session = self.session
         user = self._locking.load(session, key)
-        connection = session.connection({"bind": self._locking.bind(session)})
-        mapper = self._query.mapper
-        columns = {name: find_column(mapper, name) for name in values}
-        names = {
-            mapper.get_property_by_column(column).key: name
-            for name, column in columns.items()
-            if column is not None
-        }
+        connection = session.connection({"bind": self.bind})
+        names = self._mapped_names(values)
         stored = {attribute: values[name] for attribute, name in names.items()}
-        taken = find_taken(connection, mapper, user, stored)
+        taken = find_taken(connection, self._query.mapper, user, stored)
         messages = {self.patch.field_name(names[attribute]): [_TAKEN] for attribute in taken}
         return InvalidFieldsError(messages) if messages else ConstraintError()
 
@@ -175,7 +164,7 @@ class Editor:
         savepoint to go back to.
         """
         savepoint = None
-        if in_savepoint and self._touches_unique(patch.values):
+        if in_savepoint and not self._unique.isdisjoint(self._mapped_names(patch.values)):
             savepoint = session.begin_nested()
         try:
             yield
@@ -189,13 +178,15 @@ class Editor:
         if savepoint is not None:
             savepoint.commit()
 
-    def _touches_unique(self, values: Mapping[str, object]) -> bool:
+    def _mapped_names(self, values: Mapping[str, object]) -> dict[str, str]:
+        """Return the mapped attributes behind those of an edit, which may be synonyms for them."""
         mapper = self._query.mapper
-        columns = [find_column(mapper, name) for name in values]
-        return any(
-            column is not None and mapper.get_property_by_column(column).key in self._unique
-            for column in columns
-        )
+        columns = {name: find_column(mapper, name) for name in values}
+        return {
+            mapper.get_property_by_column(column).key: name
+            for name, column in columns.items()
+            if column is not None
+        }
 
     def _send(self, session: Session, values: Mapping[str, object]) -> None:
         """Flush the session, or raise the refusal of a value that its column's type refuses."""

@@ -57,10 +57,10 @@ def explain_failure(error: Exception) -> Exception:
         _log_key_failure("The key that verifies tokens cannot be used", error)
         return InvalidKeyError("The key does not fit the algorithm")
     modules = {_module(frame) for frame in frames}
-    if isinstance(error, RequestEntityTooLarge) and Request.__module__ in modules:
+    is_of_body = Request.__module__ in modules
+    if is_of_body and isinstance(error, RequestEntityTooLarge):
         return BodyTooLargeError()
     # For a body that breaks off, each WSGI server raises exceptions of its own.
-    is_of_body = Request.__module__ in modules
     if not (is_of_body or isinstance(error, (*_PARSING_ERRORS, HTTPException))):
         return error
     if internal_utils.__name__ in modules:
@@ -78,7 +78,7 @@ def _explain_key_loader(error: Exception, frames: list[FrameType]) -> Exception:
     if isinstance(error, _OUTAGES):
         return error
     if any(frame.f_code in _CODES_OF_KEY_SETS for frame in frames):
-        return error if not isinstance(error, PyJWKClientError) else PyJWKSetError(str(error))
+        return PyJWKSetError(str(error)) if isinstance(error, PyJWKClientError) else error
     _log_key_failure("The decode_key_loader of this app failed", error)
     return UnknownKeyError()
 

@@ -109,20 +109,23 @@ class AuthenticatedView(MethodView):
         """
         identity, user = self.verify()
         self.require_media_type()
-        if user is None:
-            user = self.resource.query.load(identity)
-            self.resource.require_active(user)
-        return identity, user
+        return identity, self.require_user(identity, user)
 
-    def require_user(self, identity: object, user: Any) -> None:
-        """Raise UserNotFoundError or UserInactiveError without taking a lock.
+    def require_user(self, identity: object, user: Any) -> Any:
+        """Return the user of a verified token, without taking a lock.
 
         Args:
             identity: The identity of the token.
             user: The user that the host has loaded, or None.
+
+        Raises:
+            UserNotFoundError: Where the user is not in the database.
+            UserInactiveError: Where the user is not active.
         """
         if user is None:
-            self.resource.require_active(self.resource.query.load(identity))
+            user = self.resource.query.load(identity)
+            self.resource.require_active(user)
+        return user
 
     def begin_edit(self) -> Edit:
         """Return an edit of this request; must be called before the token is verified."""

@@ -13,7 +13,6 @@ sentry-sdk, and OpenTelemetry for SQLAlchemy.
 from __future__ import annotations
 
 import sys
-import tempfile
 import threading
 import warnings
 from collections.abc import Callable
@@ -39,7 +38,7 @@ from connections_hosts import (
     Listen,
 )
 from flask_profile import ProfileBlueprint, ProfileMixin, ProfileSchema
-from postgres import PgBouncer, Postgres
+from postgres import PgBouncer, Postgres, temporary_postgres
 
 DRIVERS = ("psycopg", "psycopg2", "pg8000")
 REQUESTS = 20
@@ -232,12 +231,7 @@ def check_edits(clients: dict[str, FlaskClient], moment: str) -> None:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
-        folder = Path(temporary)
-        folder.chmod(0o755)
-        server = Postgres(folder / "data")
-        server.start()
-        stack.callback(server.stop, "immediate")
+    with temporary_postgres() as (folder, server), ExitStack() as stack:
         set_up(server)
         bouncer = PgBouncer(folder, server, users=("postgres", TENANT_ROLE))
         stack.callback(bouncer.stop)

@@ -15,7 +15,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -23,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faults_host import CONNECT_TIMEOUT, POOL_TIMEOUT, STATEMENT_TIMEOUT
-from postgres import Postgres
+from postgres import Postgres, temporary_postgres
 from processes import children_of, free_port, is_listening, wait_until
 
 HERE = Path(__file__).parent
@@ -180,12 +179,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     rows = []
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        folder = Path(name)
-        folder.chmod(0o755)
-        postgres = Postgres(folder / "data")
-        postgres.start()
-        stack.callback(postgres.stop, "immediate")
+    with temporary_postgres() as (folder, postgres), ExitStack() as stack:
         server = AppServer(folder, postgres.url())
         stack.callback(server.stop)
         workers = server.workers()

@@ -6,6 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +67,20 @@ class Postgres:
             sys.exit(f"The PostgreSQL program {program} is not installed.")
         command = [*_AS_USER, path, *map(str, arguments)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+
+@contextmanager
+def temporary_postgres() -> Iterator[tuple[Path, Postgres]]:
+    """Run a PostgreSQL server in a new folder, which other programs may use, too."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        server = Postgres(folder / "data")
+        server.start()
+        try:
+            yield folder, server
+        finally:
+            server.stop("immediate")
 
 
 class PgBouncer:
