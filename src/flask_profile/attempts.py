@@ -36,16 +36,12 @@ class Edit:
         self._editor = editor
         self._verify = verify
         self._render = render
-        # Without a session, there is no transaction, and a session is not created before a read.
-        engine = editor.find_lean_engine()
-        bind = engine or editor.bind
-        # Nothing is tried again in it, since what the host did there would be lost.
-        self._is_in_host_transaction = engine is None and (
+        # Nothing is tried again in it, since what the host did there would be lost. Without a
+        # session, there is no transaction, and a session is not created only to ask it.
+        self._is_in_host_transaction = editor.find_lean_engine() is None and (
             editor.session.in_transaction()
-            or (isinstance(bind, Connection) and bind.in_transaction())
+            or (isinstance(editor.bind, Connection) and editor.bind.in_transaction())
         )
-        # A user who is refused must not reach the lock, which is of the whole database.
-        self.locks_database = bind.dialect.name == "sqlite"
 
     def end_transaction(self) -> None:
         """End what the callbacks of the host have begun, before a slow client is waited for."""

@@ -71,8 +71,6 @@ class AvatarView(AuthenticatedView):
         undo = partial(self._storage.remove, name)
         try:
             identity, user = self.verify()
-            if edit.locks_database:
-                self.require_user(identity, user)
         except BaseException:
             undo()
             raise

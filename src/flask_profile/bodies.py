@@ -86,11 +86,11 @@ def parse_json(body: bytes) -> object:
     value: object = json.loads(
         body.decode(), object_pairs_hook=_object_of_unique_names, parse_constant=_refuse_constant
     )
-    level = [value]
-    for _ in range(_MAX_DEPTH):
-        level = [inner for outer in level for inner in _members(outer)]
-    if level:
-        raise ValueError(level)
+    level, depth = [value], 0
+    while level:
+        if depth == _MAX_DEPTH:
+            raise ValueError(level)
+        level, depth = [inner for outer in level for inner in _members(outer)], depth + 1
     return value
 
 

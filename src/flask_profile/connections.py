@@ -83,6 +83,24 @@ class StatementReader:
                 raise
         return fetch(parameters)
 
+    def execute_in(
+        self, session: Session, statement: Any, parameters: dict[str, object], *, bind: Any
+    ) -> Result[Any]:
+        """Execute a statement in the transaction of a session.
+
+        A session that does no more than that is asked for its connection only: its own ``execute``
+        takes three times as long to select columns.
+
+        Args:
+            session: The session.
+            statement: An UPDATE, or a SELECT of columns.
+            parameters: The parameters of the statement.
+            bind: The engine or connection that the session uses for users.
+        """
+        if self._find_stand_in() is None or _has_listeners(session):
+            return session.execute(statement, parameters, bind_arguments={"bind": bind})
+        return session.connection({"bind": bind}).execute(statement, parameters)
+
     def _fetch_in_session(self, parameters: dict[str, object]) -> Any:
         return self._take(current_session(self._db).execute(self._statement, parameters))
 
@@ -121,15 +139,20 @@ class StatementReader:
         do, or gave them a class of its own. A stand-in answers this. To create a session in each
         request, only to ask it, would make a request 5 % slower on SQLite.
         """
+        session = self._find_stand_in()
+        if session is None or self._db.session.registry.has() or _has_listeners(session):
+            return None
+        engine = self._bind(session)
+        return engine if isinstance(engine, Engine) else None
+
+    def _find_stand_in(self) -> Session | None:
+        """Return the stand-in for the sessions of ``db.session``, if they may have one."""
         sessions: Any = self._db.session
         known, session = self._stand_in
         if known is not sessions:
             session = _make_stand_in(sessions) if self._selects_columns else None
             self._stand_in = (sessions, session)
-        if session is None or sessions.registry.has() or _has_listeners(session):
-            return None
-        engine = self._bind(session)
-        return engine if isinstance(engine, Engine) else None
+        return session
 
     def _bind(self, session: Session) -> Any:
         return session.get_bind(mapper=self._mapper, clause=self._statement)

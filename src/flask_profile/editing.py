@@ -101,6 +101,9 @@ class Editor:
         # A callback of the host may have prepared this transaction, for a tenant.
         is_prepared = session.in_transaction()
         key = self.find_key(identity, user)
+        if user is None and self._locking.locks_database(session):
+            # A user who is refused must not reach the lock.
+            self._require_active(self._locking.load_unlocked(session, key))
         locked = self._locking.load(session, key, known=user)
         if isinstance(user, self._query.mapper.class_) and locked is not user:
             raise ConfigurationError(_NOT_IN_SESSION)
@@ -114,7 +117,7 @@ class Editor:
                 self.patch.assign(locked, values)
                 self._send(session, values)
             # The database may have changed the values: the response has what a read will have.
-            locked = self._locking.reload(session, key, names=before.keys())
+            locked = self._locking.reload(session, key, before.keys())
             changes = _compare(before, {name: get_value(locked, name) for name in before})
         response = render(locked)
         try:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import false, inspect, update
+from sqlalchemy import Engine, false, inspect, update
 from sqlalchemy.orm import undefer
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Mapper, Session
 
     from .queries import ProfileQuery
+
+_POPULATE_EXISTING = {"populate_existing": True}
 
 
 class LockingQuery:
@@ -37,13 +39,32 @@ class LockingQuery:
             key: The value of the identity attribute.
             known: The user, where the host has loaded one for the token.
         """
-        if self.bind(session).dialect.name == "sqlite":
+        if self.locks_database(session):
             # It has no FOR UPDATE, but one lock that the first write of a transaction takes.
-            session.execute(self._update_nothing, bind_arguments={"bind": self.bind(session)})
+            self._query.execute_in(session, self._update_nothing, {}, bind=self.bind(session))
         names = self._read_before(known)
         user = self._read(session, key, names)
         missed = self._read_before(user) - names  # Read without a loader, into the same session.
         return self._read(session, key, names | missed) if missed else user
+
+    def locks_database(self, session: Session) -> bool:
+        """Tell whether there is one lock only, of the whole database, as on SQLite."""
+        name: str = self.bind(session).dialect.name
+        return name == "sqlite"
+
+    def load_unlocked(self, session: Session, key: object) -> Any:
+        """Return the user of a key without the lock; or raise UserNotFoundError.
+
+        A transaction that has begun here is ended if it has a snapshot: the lock would conflict
+        with what others commit in between.
+        """
+        bind = self.bind(session)
+        is_of_host = session.in_transaction() or not isinstance(bind, Engine)
+        user = self._query.require_same_key(self.reload(session, key), str(key))
+        driver: Any = session.connection({"bind": bind}).connection.driver_connection
+        if not is_of_host and getattr(driver, "in_transaction", True):
+            session.rollback()
+        return user
 
     def _read(self, session: Session, key: object, names: Set[str] = frozenset()) -> Any:
         """Return the user with what the schema needs, and with other columns."""
@@ -51,7 +72,7 @@ class LockingQuery:
         result = session.execute(
             self._select.options(*columns) if columns else self._select,
             {"identity": key},
-            execution_options={"populate_existing": True},
+            execution_options=_POPULATE_EXISTING if session.identity_map else {},
             bind_arguments={"bind": self.bind(session)},
         )
         return self._query.require_same_key(result.unique().scalars().one_or_none(), str(key))
@@ -65,11 +86,11 @@ class LockingQuery:
         names: set[str] = state.dict.keys() - self._query.refreshed
         return names & {*mapper.column_attrs.keys()} if names else names
 
-    def reload(self, session: Session, key: object, *, names: Set[str]) -> Any:
-        """Return the locked user after a change: the columns, where these are all that is needed.
+    def reload(self, session: Session, key: object, names: Set[str] = frozenset()) -> Any:
+        """Return what the schema needs of a user: the columns, where these are all that is needed.
 
         Args:
-            session: The session that has locked and changed the user.
+            session: The session, which has locked and changed the user.
             key: The value of the identity attribute.
             names: The attributes that are needed beside those of the schema.
         """

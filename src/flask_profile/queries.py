@@ -59,6 +59,7 @@ class ProfileQuery:
         self._reader = StatementReader(
             db, self.mapper, self._statement, self._take, selects_columns=is_of_columns
         )
+        self.execute_in = self._reader.execute_in
         self.dialect: Dialect = self._reader.dialect
         self.parse = identity_parser(getattr(model, self.key).type, self.dialect)
 
@@ -85,9 +86,7 @@ class ProfileQuery:
             key: The value of the identity attribute.
             bind: The engine or connection that the session uses for it.
         """
-        return self._take(
-            session.execute(self._statement, {"identity": key}, bind_arguments={"bind": bind})
-        )
+        return self._take(self.execute_in(session, self._statement, {"identity": key}, bind=bind))
 
     def require_same_key(self, user: Any, identity: object) -> Any:
         """Return a user who was read for an identity, or raise UserNotFoundError.

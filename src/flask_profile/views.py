@@ -184,8 +184,6 @@ class ProfileView(AuthenticatedView):
         except RefusalError:
             self.require_user(identity, user)
             raise
-        if edit.locks_database:
-            self.require_user(identity, user)
         return edit.apply(identity, user, patch)[0]
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 from flask import g
@@ -351,6 +352,33 @@ def test_what_the_host_has_read_before_the_lock_is_read_again(moment, concurrent
         statuses = sum(pool.map(add, range(clients)), [])
     assert {*statuses} <= {200, 503}
     assert read_users(host, "counter") == [statuses.count(200)]
+
+
+def test_the_first_look_at_a_user_of_sqlite_leaves_no_snapshot(editable_host, listen):
+    """SQLAlchemy's recipe for SQLite executes BEGIN: then the first SELECT takes a snapshot."""
+    host = editable_host(SQLALCHEMY_DATABASE_URI="sqlite:///wal.db")
+    with host.app.app_context():
+        engine = host.db.engine
+        engine.dispose()
+    other = sqlite3.connect(engine.url.database, isolation_level=None)
+    other.execute("PRAGMA journal_mode = WAL")
+
+    def begin_explicitly(connection, _record):
+        connection.isolation_level = None
+
+    def edit_before_the_lock(_connection, _cursor, statement, *_):
+        if "SET id=" in statement:
+            locks.append(statement)
+            other.execute("UPDATE user SET last_name = 'Roe'")
+
+    locks = []
+    listen(engine, "connect", begin_explicitly)
+    listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    listen(engine, "before_cursor_execute", edit_before_the_lock)
+    with closing(other):
+        response = patch(host, {"first_name": "Jack"})
+    assert (response.json["first_name"], response.json["last_name"]) == ("Jack", "Roe")
+    assert len(locks) == 1
 
 
 def count_up(host, *, clients, edits):
