@@ -26,7 +26,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from compare_report import Figures, draw_chart, format_table, write_report
+from compare_report import Figures, draw_chart
+from manual_tables import DOCS, format_table, write_table
 from processes import children_of, free_port, is_listening, wait_until
 
 HERE = Path(__file__).parent
@@ -472,7 +473,10 @@ def main() -> None:
             sections[part] = PARTS[part](bench)
             print(f"{part}\n\n{sections[part]}", flush=True)
         if options.write:
-            write_report(sections, bench.chart)
+            for name, section in sections.items():
+                write_table("performance.md", f"benchmarks/compare.py: {name}", section)
+            if bench.chart:
+                (DOCS / "performance.svg").write_text(bench.chart)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,10 @@
-"""Format the figures of compare.py: medians, quartiles, Markdown tables and an SVG chart."""
+"""Format the figures of compare.py: medians, quartiles and an SVG chart."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 from statistics import median, quantiles
-
-DOCS = Path(__file__).parent.parent / "docs"
 
 
 class Figures:
@@ -20,23 +17,6 @@ class Figures:
     @property
     def quartiles(self) -> str:
         return f"{self.low:,.0f}–{self.high:,.0f}"
-
-
-def format_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    return "".join(f"| {' | '.join(row)} |\n" for row in (head, rule, *rows))
-
-
-def write_report(sections: Mapping[str, str], chart: str) -> None:
-    """Write each section between its marks in docs/performance.md, and write the chart."""
-    report = DOCS / "performance.md"
-    text = report.read_text()
-    for name, section in sections.items():
-        before, mark, rest = text.partition(f"<!-- benchmarks/compare.py: {name} -->\n")
-        text = before + mark + f"\n{section}\n" + rest[rest.index("<!-- end -->") :]
-    report.write_text(text)
-    if chart:
-        (DOCS / "performance.svg").write_text(chart)
 
 
 STYLE = """

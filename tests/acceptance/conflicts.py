@@ -11,30 +11,26 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from flask import Flask
 from flask_jwt_extended import JWTManager, create_access_token
 from flask_sqlalchemy import SQLAlchemy
 from marshmallow import fields
-from sqlalchemy import make_url
+from sqlalchemy import URL
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
+from empty_databases import empty_database
 from flask_profile import ProfileBlueprint, ProfileMixin, ProfileSchema
+from manual_tables import format_table, write_table
 
-REPORT = Path(__file__).parents[2] / "docs/reliability.md"
-BEGIN, END = "<!-- The table of tests/acceptance/conflicts.py -->\n", "<!-- Its end -->\n"
 CLIENTS = 50
 LEVELS = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
-HEAD = "| database | isolation level | user by | 200 | 503 | other | lost updates |\n"
-HEAD += "|---|---|---|---:|---:|---:|---:|\n"
+HEAD = ("database", "isolation level", "user by", "200", "503", "other", "lost updates")
 
 
 class AddingSchema(ProfileSchema):
@@ -44,10 +40,10 @@ class AddingSchema(ProfileSchema):
 class Host:
     """A host whose users have a counter, to which an edit adds a number."""
 
-    def __init__(self, database: str, level: str, *, loads_user: bool) -> None:
+    def __init__(self, url: URL, level: str, *, loads_user: bool) -> None:
         app = Flask("conflicts")
         app.config.update(
-            SQLALCHEMY_DATABASE_URI=database,
+            SQLALCHEMY_DATABASE_URI=url,
             SQLALCHEMY_ENGINE_OPTIONS={
                 "isolation_level": level,
                 "pool_size": 20,
@@ -61,7 +57,6 @@ class Host:
         db = SQLAlchemy(app)
 
         class User(ProfileMixin, db.Model):  # type: ignore[name-defined, misc]
-            __tablename__ = "flask_profile_conflicts"
             counter: Mapped[int] = mapped_column(default=0)
 
             @hybrid_property
@@ -78,7 +73,6 @@ class Host:
         app.register_blueprint(ProfileBlueprint())
         self.app, self.db, self.User = app, db, User
         with app.app_context():
-            db.drop_all()
             db.create_all()
             db.session.add(User(username="john_doe", email="john@example.com"))
             db.session.commit()
@@ -114,25 +108,18 @@ class Host:
         return counter
 
 
-@contextmanager
-def file_of_sqlite() -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as folder:
-        yield f"sqlite:///{folder}/users.db"
-
-
-def measure(database: str, seconds: float) -> Iterator[str]:
+def measure(url: URL, seconds: float) -> Iterator[tuple[str, ...]]:
     """Yield a row of the table for each isolation level of a database."""
-    name = make_url(database).get_backend_name()
+    name = url.get_backend_name()
     for level in LEVELS if name != "sqlite" else LEVELS[-1:]:
         for loads_user in (False, True):
-            host = Host(database, level, loads_user=loads_user)
+            host = Host(url, level, loads_user=loads_user)
             statuses = host.edit_at_once(seconds)
             lost = statuses[200] - host.close()
             other = statuses.total() - statuses[200] - statuses[503]
-            way = "loader" if loads_user else "query"
-            row = f"| {name} | {level} | {way} | {statuses[200]:,} | {statuses[503]:,} | {other} "
-            row += f"| {lost} |"
-            print(row, flush=True)
+            counts = [f"{count:,}" for count in (statuses[200], statuses[503], other, lost)]
+            row = (url.drivername, level, "loader" if loads_user else "query", *counts)
+            print(*row, sep=" | ", flush=True)
             if other or lost or not statuses[200]:
                 sys.exit(f"Not as documented: {statuses}")
             yield row
@@ -144,17 +131,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--write", action="store_true", help="write the table to the manual")
     options = parser.parse_args()
-    rows: list[str] = []
+    rows: list[tuple[str, ...]] = []
     for database in options.databases:
-        if database == "sqlite":
-            with file_of_sqlite() as url:
-                rows += measure(url, options.seconds)
-        else:
-            rows += measure(database, options.seconds)
+        with empty_database(database, "flask_profile_conflicts") as url:
+            rows += measure(url, options.seconds)
     if options.write:
-        before, mark, rest = REPORT.read_text().partition(BEGIN)
-        table = HEAD + "\n".join(rows)
-        REPORT.write_text(f"{before}{mark}\n{table}\n\n{rest[rest.index(END) :]}")
+        write_table("reliability.md", "tests/acceptance/conflicts.py", format_table(HEAD, rows))
 
 
 if __name__ == "__main__":

@@ -22,20 +22,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faults_host import CONNECT_TIMEOUT, POOL_TIMEOUT, STATEMENT_TIMEOUT
+from manual_tables import format_table, write_table
 from postgres import Postgres, temporary_postgres
 from processes import children_of, free_port, is_listening, wait_until
 
 HERE = Path(__file__).parent
-REPORT = HERE.parents[1] / "docs/reliability.md"
 FAILURE = '500 {"error": "The profile could not be loaded."}'
 UNAVAILABLE = '503 {"error": "The profile is temporarily unavailable."}'
 SUCCESS = "200"
 HARMLESS = {"none", "all its backends are terminated"}  # All others must cause failures.
-BEGIN, END = "<!-- The table of tests/acceptance/faults.py -->\n", "<!-- Its end -->\n"
-HEAD = """
-| fault | 200 | 500 | 503 | other | slowest | after it: 200 | 500 | 503 | other | slowest |
-|---|---|---|---|---|---|---|---|---|---|---|
-"""
+RESULT = ("200", "500", "503", "other", "slowest")
+HEAD = ("fault", *RESULT, f"after it: {RESULT[0]}", *RESULT[1:])
 
 SET_UP = """
 from faults_host import User, create_app, db
@@ -59,11 +56,13 @@ class LoadResult:
     lost: int
     slowest: float
 
-    def __str__(self) -> str:
+    @property
+    def cells(self) -> list[str]:
+        """What the table says of it."""
         failed, unavailable = self.responses.get(FAILURE, 0), self.responses.get(UNAVAILABLE, 0)
         other = sum(self.responses.values()) - self.succeeded - self.failed + self.lost
-        counts = f"{self.succeeded:,} | {failed:,} | {unavailable:,} | {other:,}"
-        return f"{counts} | {self.slowest:.2f} s"
+        counts = (self.succeeded, failed, unavailable, other)
+        return [*(f"{count:,}" for count in counts), f"{self.slowest:.2f} s"]
 
     @property
     def succeeded(self) -> int:
@@ -175,7 +174,7 @@ def main() -> None:
         help="the duration of each fault, and of the load after it",
     )
     parser.add_argument(
-        "--write", action="store_true", help=f"write the table to docs/{REPORT.name}"
+        "--write", action="store_true", help="write the table to docs/reliability.md"
     )
     options = parser.parse_args()
     rows = []
@@ -199,8 +198,8 @@ def main() -> None:
                 time.sleep(options.seconds)
             during = read_result(load)
             after = read_result(server.start_load(options.seconds))
-            rows.append(f"| {fault} | {during} | {after} |")
-            print(rows[-1], flush=True)
+            rows.append((fault, *during.cells, *after.cells))
+            print(*rows[-1], sep=" | ", flush=True)
             had_effect = during.failed or fault in HARMLESS
             as_documented = during.is_as_documented and after.is_as_documented
             if not (had_effect and as_documented and after.succeeded) or after.failed:
@@ -209,8 +208,7 @@ def main() -> None:
         if server.workers() != workers:
             sys.exit("A worker was restarted.")
     if options.write:
-        before, mark, rest = REPORT.read_text().partition(BEGIN)
-        REPORT.write_text(before + mark + HEAD + "\n".join(rows) + "\n\n" + rest[rest.index(END) :])
+        write_table("reliability.md", "tests/acceptance/faults.py", format_table(HEAD, rows))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
 Clients edit profiles and upload and remove avatars in an app that gunicorn serves with one worker.
 The worker gets SIGKILL at random moments, and just after a file has been created or removed. The
-database is a SQLite file, or a separate schema on PostgreSQL. The storage is a directory. The
+database is a SQLite file, or a separate one on a server. The storage is a directory. The
 script exits with status 1 in these cases:
 
 - A row has neither its old state nor the state that the interrupted change would give it.
@@ -36,10 +36,11 @@ from typing import Any, NamedTuple
 
 from flask_jwt_extended import create_access_token
 from PIL import Image
-from sqlalchemy import make_url, select
+from sqlalchemy import select
 
+from empty_databases import empty_database
 from kills_host import User, create_app, db
-from postgresql import empty_schema
+from manual_tables import format_table, write_table
 from processes import children_of, free_port, is_listening, wait_until
 
 HERE = Path(__file__).parent
@@ -52,7 +53,7 @@ NOISE = Image.effect_noise((SIDE, SIDE), 90)  # Makes each file several kilobyte
 # The event before a kill. A kill at a random moment (None) rarely hits the short time between the
 # change of the storage and the change of the database.
 EVENTS = ["created", "removed", None]
-HEAD = "| database | changes | kills | cut off | of these made | orphans | rows checked | seconds |"
+HEAD = ("database", "changes", "kills", "cut off", "of these made", "orphans", "rows checked")
 
 
 class State(NamedTuple):
@@ -291,9 +292,8 @@ def kill_repeatedly(run: Run, clients: list[Client], changes: int, kills: int, s
     return kills
 
 
-def check(run: Run, changes: int, kills: int, seed: str) -> str:
-    """Run the changes and the kills, check the result, and return the cells of the table."""
-    begin = time.monotonic()
+def check(run: Run, changes: int, kills: int, seed: str) -> list[int]:
+    """Run the changes and the kills, check the result, and return the numbers of the table."""
     sys.setswitchinterval(0.0005)  # A client must not delay a kill that follows an event.
     clients = [
         Client(run, [*range(1 + n * USERS_OF_EACH, 1 + (n + 1) * USERS_OF_EACH)], f"{seed} {n}")
@@ -323,39 +323,40 @@ def check(run: Run, changes: int, kills: int, seed: str) -> str:
     if not interrupted:
         raise UnexpectedStateError("No kill has interrupted a change.")
     committed = sum(is_committed for _, is_committed in interrupted)
-    seconds = time.monotonic() - begin
-    return (
-        f"{run.started:,} | {killed} | {len(interrupted)} | {committed} | {len(orphans)} | "
-        f"{run.rows_checked} | {seconds:.0f} |"
-    )
+    return [run.started, killed, len(interrupted), committed, len(orphans), run.rows_checked]
+
+
+def run_on(database: str, changes: int, kills: int, seed: str) -> tuple[str, ...]:
+    """Run on one database, and return its row of the table; exit with status 1 on a failure."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        url = stack.enter_context(empty_database(database, "flask_profile_kills"))
+        run = Run(folder, url.render_as_string(hide_password=False), changes)
+        stack.callback(run.dispose)
+        stack.callback(run.stop)
+        try:
+            numbers = check(run, changes, kills, seed)
+        except UnexpectedStateError as failure:
+            print((folder / "host.log").read_text()[-5_000:])
+            sys.exit(f"FAILED: {failure}")
+    return (url.drivername, *(f"{number:,}" for number in numbers))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument(
-        "database", nargs="?", help="the URL of a PostgreSQL database (default: SQLite)"
-    )
+    parser.add_argument("databases", nargs="+", help='"sqlite", or a URL')
     parser.add_argument("--changes", type=int, default=1000)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", default=str(random.randrange(10**6)))
+    parser.add_argument("--write", action="store_true", help="write the table to the manual")
     options = parser.parse_args()
     print(f"Seed {options.seed}", flush=True)
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        database = f"sqlite:///{folder}/users.db"
-        if options.database:
-            url = stack.enter_context(empty_schema(options.database, "flask_profile_kills"))
-            database = url.render_as_string(hide_password=False)
-        run = Run(folder, database, options.changes)
-        stack.callback(run.dispose)
-        stack.callback(run.stop)
-        try:
-            line = check(run, options.changes, options.kills, options.seed)
-        except UnexpectedStateError as failure:
-            print((folder / "host.log").read_text()[-5_000:])
-            sys.exit(f"FAILED: {failure}")
-    name = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[make_url(database).get_backend_name()]
-    print(HEAD, "|---" * HEAD.count(" | ") + "|---|", f"| {name} | {line}", sep="\n")
+    rows: list[tuple[str, ...]] = []
+    for database in options.databases:
+        rows.append(run_on(database, options.changes, options.kills, options.seed))
+        print(*rows[-1], sep=" | ", flush=True)
+    if options.write:
+        write_table("reliability.md", "tests/acceptance/kills.py", format_table(HEAD, rows))
 
 
 if __name__ == "__main__":
