@@ -81,6 +81,7 @@ NO_TOKEN, BAD_HEADER_VALUE, INACTIVE_USER = "no token", "bad header", "inactive"
 USER_NOT_FOUND, METHOD_NOT_ALLOWED, UNSUPPORTED_MEDIA_TYPE = "not found", "method", "media type"
 NOT_MODIFIED, EDITED, REMOVED = "not modified", "edited", "removed"
 UNREADABLE, INVALID, CHANGED = "unreadable", "invalid", "changed"
+UNACCEPTABLE = "not accepted by the database"
 BROKEN_IMAGE, UNSUPPORTED_IMAGE, TOO_LARGE = "broken image", "unsupported image", "too large"
 
 PATCH_TYPES = "application/json, application/merge-patch+json"
@@ -91,6 +92,7 @@ METHODS_BY_RESPONSE = {
     REMOVED: {"DELETE"},
     UNREADABLE: {"PATCH"},
     INVALID: {"PATCH"},
+    UNACCEPTABLE: {"PATCH"},
     CHANGED: {"GET", "HEAD", "PATCH", "PUT", "DELETE"},
     TOO_LARGE: {"POST", "GET", "HEAD", "PATCH", "PUT", "DELETE"},  # A token may be in the body.
     BROKEN_IMAGE: {"PUT"},
@@ -143,6 +145,7 @@ def identify_response(
         (REMOVED, 204, "", None),
         (NOT_MODIFIED, 304, "", None),
         (UNREADABLE, 400, json.dumps(UNREADABLE_BODY), None),
+        (UNACCEPTABLE, 400, json.dumps(UNACCEPTABLE_BODY), None),
         (BROKEN_IMAGE, 400, json.dumps(BROKEN_IMAGE_BODY), None),
         (INVALID, 400, VALIDATION_ERRORS, None),
         (NO_TOKEN, 401, json.dumps(NOT_PROVIDED), challenge),

@@ -1,14 +1,16 @@
 """Send hostile requests to gunicorn; each response must be a documented one, byte for byte.
 
-    .ci/run fuzz [-- SEED]
+    .ci/run fuzz [-- --seed SEED]
 
-It prints the request and exits with status 1 if a response is not one that the request allows. It
-also exits with status 1 if a worker logs an error, exits, or uses more memory than it may, or if
-data has changed that no request edits. fuzz_requests.py has the requests, fuzz_app.py the apps.
+It runs on SQLite, or in a separate schema or database on a server. It prints the request and exits
+with status 1 if a response is not one that the request allows. It also exits with status 1 if a
+worker logs an error, exits, or uses more memory than it may, or if data has changed that no request
+edits. fuzz_requests.py has the requests, fuzz_app.py the apps.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import random
@@ -25,12 +27,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 import contract
+from empty_databases import empty_database
 from fuzz_app import CONFIGS, create_tables, fetch_avatar_of_eve, fetch_unedited_rows
 from fuzz_cases import BAD_HOST, NO_RESPONSE, Case
 from fuzz_requests import make_requests
 
 HERE = Path(__file__).parent
-WARM_UP, MEASURED, CLIENTS, MAX_GROWTH = 10_000, 100_000, 4, 1.05
+WARM_UP, CLIENTS, MAX_GROWTH = 10_000, 4, 1.05
 
 Response = tuple[int, dict[str, str], bytes]
 
@@ -133,9 +136,8 @@ def resident_memory(workers: set[str]) -> int:
     return sum(int(re.findall(r"^Rss:\s+(\d+)", rollup, re.M)[0]) for rollup in rollups)
 
 
-def main(seed: str) -> None:
+def run(seed: str, requests: int) -> None:
     """Start the server, send the requests, and print how often each response was sent."""
-    print(f"Seed {seed}", flush=True)
     folder = Path(tempfile.mkdtemp())
     log, media = folder / "gunicorn.log", folder / "media"
     CONFIGS["full"]["PROFILE_MEDIA_STORAGE"] = str(media)
@@ -161,7 +163,7 @@ def main(seed: str) -> None:
             send("warm-up", WARM_UP)
             workers = worker_ids(server.pid)
             before, started = resident_memory(workers), time.monotonic()
-            counts = send("measured", MEASURED)
+            counts = send("measured", requests)
             seconds, after = time.monotonic() - started, resident_memory(workers)
             assert worker_ids(server.pid) == workers, "A worker has exited."
         finally:
@@ -180,8 +182,23 @@ def main(seed: str) -> None:
     assert files == expected, f"The stored files are {files}, but Eve's avatar is {expected}."
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("database", help='"sqlite", or a URL')
+    parser.add_argument("--seed", default=str(random.randrange(10**6)))
+    parser.add_argument("--requests", type=int, default=100_000)
+    options = parser.parse_args()
+    with empty_database(options.database, "flask_profile_fuzz") as url:
+        print(f"{url.drivername}, seed {options.seed}", flush=True)
+        if "options" in url.query:  # Edits are faster so.
+            path = f"{url.query['options']} -csynchronous_commit=off"
+            url = url.update_query_dict({"options": path})
+        os.environ["DATABASE"] = url.render_as_string(hide_password=False)
+        try:
+            run(options.seed, options.requests)
+        except AssertionError as failure:
+            sys.exit(f"FAILED: {failure}")
+
+
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1] if len(sys.argv) > 1 else str(random.randrange(10**6)))
-    except AssertionError as failure:
-        sys.exit(f"FAILED: {failure}")
+    main()

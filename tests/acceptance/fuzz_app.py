@@ -1,4 +1,4 @@
-"""The apps that fuzz.py sends requests to, on PostgreSQL; gunicorn calls application()."""
+"""The apps that fuzz.py sends requests to; gunicorn calls application()."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flask import Flask
 from flask_jwt_extended import JWTManager
 from flask_sqlalchemy import SQLAlchemy
 from marshmallow import Schema, fields
-from sqlalchemy import JSON, create_engine, make_url, select, text
+from sqlalchemy import JSON, create_engine, select
 from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.exceptions import NotFound
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -20,9 +20,6 @@ from conftest import JOHN, JOHN_AS_JSON, make_user_model
 from flask_profile import ProfileBlueprint, ProfileMixin
 from hostile import HOSTS, USER_UUID
 
-SERVER = make_url("postgresql+psycopg://postgres@127.0.0.1/test")
-OPTIONS = "-csearch_path=flask_profile_fuzz -csynchronous_commit=off"  # Makes edits fast.
-DATABASE = SERVER.update_query_dict({"options": OPTIONS})
 HS256 = HOSTS["HS256"]
 MAX_IMAGE, MAX_BODY = 4_000, 30_000
 ANY_SUB = HS256 | {"JWT_VERIFY_SUB": False}
@@ -66,7 +63,7 @@ def create_apps() -> tuple[SQLAlchemy, type[Any], type[Any], dict[str, Flask]]:
     apps: dict[str, Flask] = {}
     for name, config in json.loads(os.environ["FUZZ_CONFIGS"]).items():
         app = apps[f"/{name}"] = Flask(name)
-        app.config.update(config, SQLALCHEMY_DATABASE_URI=DATABASE)
+        app.config.update(config, SQLALCHEMY_DATABASE_URI=os.environ["DATABASE"])
         app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"pool_size": 2}
         db.init_app(app)
         JWTManager(app)
@@ -84,11 +81,6 @@ def application() -> DispatcherMiddleware:
 
 def create_tables() -> None:
     """Create the tables, with two active users, an inactive one and a member."""
-    engine = create_engine(SERVER)
-    with engine.begin() as connection:
-        connection.execute(text("DROP SCHEMA IF EXISTS flask_profile_fuzz CASCADE"))
-        connection.execute(text("CREATE SCHEMA flask_profile_fuzz"))
-    engine.dispose()
     db, user, member, apps = create_apps()
     with apps["/HS256"].app_context():
         db.create_all()
@@ -101,7 +93,7 @@ def create_tables() -> None:
 
 def fetch_rows(statement: Any) -> list[tuple[Any, ...]]:
     """Return the rows that a statement selects."""
-    engine = create_engine(DATABASE)
+    engine = create_engine(os.environ["DATABASE"])
     with engine.connect() as connection:
         rows = [tuple(row) for row in connection.execute(statement)]
     engine.dispose()
