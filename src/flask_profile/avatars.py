@@ -74,7 +74,9 @@ class AvatarView(AuthenticatedView):
         except BaseException:
             undo()
             raise
-        response, changes = edit.apply(identity, user, Patch({"avatar": name}), undo)
+        attribute = self.resource.avatar_attribute
+        patch = Patch({attribute.name: name or attribute.absent})
+        response, changes = edit.apply(identity, user, patch, undo)
         for old, _ in changes.values():
             self._storage.remove(old)
         return response

@@ -65,6 +65,7 @@ class ProfileBlueprint(Blueprint):
         if settings.avatars:
             from .avatars import AvatarView
 
+            resource.require_avatar_attribute()
             _add_url(state, "/avatar/", AvatarView, Endpoint("avatar", ("PUT", "DELETE"), resource))
 
 

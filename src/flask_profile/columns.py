@@ -14,6 +14,9 @@ from sqlalchemy import BigInteger, Column, Enum, Integer, SmallInteger, Uuid
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.types import TypeDecorator
 
+from .fields import UtcDateTime
+from .types import stores_time_zone
+
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
     from sqlalchemy.orm import Mapper
@@ -78,7 +81,7 @@ def accepts(type_: TypeEngine[Any], dialect: Dialect, value: object) -> bool:
 
 
 def limit_to_column(field: fields.Field[Any], column: object, dialect: Dialect) -> None:
-    """Make a field refuse what its column cannot hold.
+    """Make a field load only what its column can hold.
 
     Args:
         field: The field, to which validators are added.
@@ -97,6 +100,8 @@ def limit_to_column(field: fields.Field[Any], column: object, dialect: Dialect) 
         limits.append(EnumName(type_))
     if isinstance(type_, Uuid):
         limits.append(UuidText())
+    if isinstance(field, UtcDateTime) and type_ is not None:
+        field.loads_naive = not stores_time_zone(type_, dialect)
     if isinstance(column, Column):
         field.allow_none = field.allow_none and bool(column.nullable)
     field.validators = [*field.validators, *limits]

@@ -12,7 +12,6 @@ from marshmallow.utils import get_value
 from . import fields as profile_fields
 from .errors import ConfigurationError
 from .schemas import ProfileSchema
-from .settings import Settings
 
 # Attribute names, each with the names that are read of its value: {"id": {}, "team": {"name": {}}}.
 AttributeTree = dict[str, "AttributeTree"]
@@ -41,14 +40,14 @@ def make_schema(schema_class: type[Schema]) -> Schema:
 
 
 def inspect_schema(
-    schema: Schema, user: object, settings: Settings
+    schema: Schema, user: object, active: str | None
 ) -> tuple[AttributeTree, list[HostFunction]]:
     """Return the attributes that a response reads, and the host's functions that see the user.
 
     Args:
         schema: The schema that dumps the user.
         user: A user, or the model of users.
-        settings: The settings, which may need ``is_active``.
+        active: The attribute that says whether a user is active, if that is required.
 
     Raises:
         ConfigurationError: Where the user lacks an attribute that the schema cannot do without.
@@ -61,9 +60,9 @@ def inspect_schema(
         for path, field in _attribute_fields(schema)
         if transforms or field.dump_default is not missing
     }
-    if settings.require_active:
-        tree["is_active"] = {}
-        optional.discard("is_active")
+    if active:
+        tree[active] = {}
+        optional.discard(active)
     lacking = [name for name in tree if not has_attribute(user, name)]
     if not optional.issuperset(lacking):
         lacking = [name for name in lacking if name not in optional]
@@ -92,8 +91,9 @@ def _lacks_attributes(user: object, lacking: list[str], schema: Schema) -> str:
         lines.append('app.config["PROFILE_REQUIRE_ACTIVE"] = False')
     return (
         f"{owner} has no attribute {' or '.join(map(repr, lacking))}, which {name} sends or "
-        "PROFILE_REQUIRE_ACTIVE decides by. Add it to the model, name the attribute that it is in "
-        'the schema (fields.String(attribute="…")), or do without it:\n\n'
+        "PROFILE_REQUIRE_ACTIVE decides by. Name the column that it is in the schema, such as:\n\n"
+        '    is_active = fields.Boolean(attribute="…", dump_only=True)\n\n'
+        "Or add it to the model, or do without it:\n\n"
         "    " + "\n    ".join(lines)
     )
 
@@ -104,6 +104,12 @@ def has_attribute(user: object, name: str) -> bool:
         # With getattr(), a hybrid property of the class would run to build SQL.
         return getattr_static(user, name, missing) is not missing
     return get_value(user, name) is not missing
+
+
+def is_settable(model: type, name: str) -> bool:
+    """Tell whether a model has an attribute that is no property without a setter."""
+    descriptor: Any = getattr_static(model, name, missing)
+    return descriptor is not missing and getattr(descriptor, "fset", True) is not None
 
 
 def sends_as_declared(schema: Schema) -> bool:

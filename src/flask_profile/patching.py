@@ -20,7 +20,7 @@ from .errors import (
     RefusalError,
     UnsupportedMediaTypeError,
 )
-from .inspection import has_attribute
+from .inspection import is_settable
 from .merging import keep_unwritable, merge_patch, to_loadable
 from .policy import WritePolicy, not_a_dict
 
@@ -44,12 +44,12 @@ class Patch:
 
 
 def require_attribute(model: type, name: str, schema: Schema) -> None:
-    """Raise ConfigurationError where a schema loads an attribute that the model lacks."""
-    if not has_attribute(model, name):
+    """Raise ConfigurationError where a schema loads an attribute that the model cannot set."""
+    if not is_settable(model, name):
         message = (
-            f"{type(schema).__name__} loads {name!r}, an attribute that {model.__name__} lacks. "
-            f"Add the column to the model, or in {type(schema).__name__} write:\n\n"
-            f"    {name} = …(dump_only=True)"
+            f"{type(schema).__name__} loads {name!r}, an attribute that {model.__name__} lacks or "
+            "that has no setter. Add the column or the setter to the model, or in "
+            f"{type(schema).__name__} write:\n\n    {name} = …(dump_only=True)"
         )
         raise ConfigurationError(message)
 

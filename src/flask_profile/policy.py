@@ -25,18 +25,18 @@ class WritePolicy:
 
     Args:
         mapper: The mapper of the users.
-        identity_field: The attribute by which a token finds its user.
-        avatar_field: The attribute that uploads set, where users may upload avatars.
+        identity: The attribute by which a token finds its user.
+        avatar: The attribute that uploads set, where users may upload avatars.
     """
 
-    def __init__(
-        self, mapper: Mapper[Any], *, identity_field: str, avatar_field: str | None
-    ) -> None:
+    def __init__(self, mapper: Mapper[Any], *, identity: str, avatar: str | None) -> None:
         self._mapper = mapper
-        columns = [*mapper.primary_key, find_column(mapper, identity_field)]
-        self._reasons: dict[Any, str] = dict.fromkeys(columns, _IDENTITY)
-        if avatar_field:
-            self._reasons[find_column(mapper, avatar_field)] = _AVATAR
+        # By columns, and by attributes, since a hybrid property may hide its column.
+        protected = [*mapper.primary_key, identity, find_column(mapper, identity)]
+        self._reasons: dict[Any, str] = dict.fromkeys(protected, _IDENTITY)
+        if avatar:
+            self._reasons |= dict.fromkeys((avatar, find_column(mapper, avatar)), _AVATAR)
+        self._reasons.pop(None, None)
 
     def require_safe_schema(self, schema: Schema) -> None:
         """Raise ConfigurationError where a schema may write what it must not."""
@@ -70,7 +70,7 @@ class WritePolicy:
 
     def _reason(self, attribute: str) -> str | None:
         column = find_column(self._mapper, attribute)
-        return None if column is None else self._reasons.get(column)
+        return self._reasons.get(attribute) or self._reasons.get(column)
 
 
 def not_a_dict(schema: Schema, loaded: str) -> str:

@@ -17,6 +17,7 @@ from .discovery import find_identity_attribute, find_user_model, require_visible
 from .errors import UserNotFoundError
 from .identities import identity_parser
 from .inspection import AttributeTree, inspect_schema
+from .mapping import map_attribute
 from .mentions import add_mentioned
 from .settings import Settings
 
@@ -48,7 +49,8 @@ class ProfileQuery:
         require_visible_columns(model)
         self.mapper: Mapper[Any] = cast("type[DeclarativeBase]", model).__mapper__
         self.key = find_identity_attribute(self.mapper, settings.identity_field)
-        self._tree, functions = inspect_schema(schema, model, settings)
+        active = map_attribute(schema, "is_active", model) if settings.require_active else None
+        self._tree, functions = inspect_schema(schema, model, active)
         self._tree.setdefault(self.key, {})
         has_only_columns = {*self._tree} <= {*self.mapper.column_attrs.keys()}
         is_of_columns = has_only_columns and not functions and not _has_load_listeners(self.mapper)

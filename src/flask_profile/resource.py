@@ -15,6 +15,7 @@ from .auth import has_user_loader
 from .errors import ConfigurationError, UserInactiveError
 from .fields import registered_media_url
 from .inspection import inspect_schema, make_schema
+from .mapping import find_avatar_attribute, map_attribute, require_avatar_attribute
 from .queries import ProfileQuery
 from .responses import Responder
 from .schemas import ProfileSchema
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from werkzeug.routing import Rule
 
     from .editing import Editor
+    from .mapping import AvatarAttribute
     from .policy import WritePolicy
     from .settings import Settings
 
@@ -44,6 +46,7 @@ class Resource:
         self.settings = settings
         self.responder = Responder(app, settings)
         self._inspected: set[type] = set()
+        self._active_attributes: dict[type, str] = {}
 
     @cached_property
     def schema(self) -> Schema:
@@ -76,13 +79,25 @@ class Resource:
         """What a PATCH must not write."""
         from .policy import WritePolicy
 
-        avatar_field = "avatar" if self.settings.avatars else None
-        policy = WritePolicy(
-            self.query.mapper, identity_field=self.query.key, avatar_field=avatar_field
-        )
+        avatar = self.avatar_attribute.name if self.settings.avatars else None
+        policy = WritePolicy(self.query.mapper, identity=self.query.key, avatar=avatar)
         if "PATCH" in self.settings.methods:
             policy.require_safe_schema(self.schema)
         return policy
+
+    @cached_property
+    def avatar_attribute(self) -> AvatarAttribute:
+        """The attribute of a user that an upload sets."""
+        return find_avatar_attribute(self.schema, self.query.mapper)
+
+    def require_avatar_attribute(self) -> None:
+        """Raise ConfigurationError where the named model certainly cannot hold an avatar."""
+        try:
+            schema = self.schema
+        except ConfigurationError:
+            return  # The first request will raise it.
+        if self.settings.user_model is not None:
+            require_avatar_attribute(schema, self.settings.user_model)
 
     @cached_property
     def load_user_by_host(self) -> Callable[[], Any] | None:
@@ -90,7 +105,7 @@ class Resource:
         if has_user_loader():
             return self._load_by_host
         _ = self.query  # These may raise ConfigurationError, for a read too.
-        if "PATCH" in self.settings.methods:
+        if "PATCH" in self.settings.methods or self.settings.avatars:
             _ = self.write_policy
         return None
 
@@ -103,7 +118,7 @@ class Resource:
 
     def require_active(self, user: Any) -> None:
         """Raise UserInactiveError where the user is not active, and the host requires that."""
-        if self.settings.require_active and not get_value(user, "is_active"):
+        if self.settings.require_active and not get_value(user, self._active_attribute(user)):
             raise UserInactiveError
 
     @cached_property
@@ -126,9 +141,17 @@ class Resource:
     def _load_by_host(self) -> Any:
         user = get_current_user()
         if type(user) not in self._inspected:
-            inspect_schema(self.schema, user, self.settings)
+            active = self._active_attribute(user) if self.settings.require_active else None
+            inspect_schema(self.schema, user, active)
             self._inspected.add(type(user))
         return user
+
+    def _active_attribute(self, user: Any) -> str:
+        """Return the attribute that says whether a user is active."""
+        kind = type(user)
+        if kind not in self._active_attributes:
+            self._active_attributes[kind] = map_attribute(self.schema, "is_active", user)
+        return self._active_attributes[kind]
 
 
 @dataclass(frozen=True)

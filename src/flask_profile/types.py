@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timezone, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import DateTime
@@ -16,11 +16,25 @@ if TYPE_CHECKING:
 _DIALECTS_WITHOUT_TIME_ZONES = {"mariadb", "mysql", "sqlite"}
 
 
-def as_utc(value: datetime) -> datetime:
-    """Return a datetime in UTC; a naive one is taken to be UTC already."""
-    if value.tzinfo is None:
-        return value.replace(tzinfo=timezone.utc)
-    return value.astimezone(timezone.utc)
+def as_utc(value: datetime, naive: tzinfo = timezone.utc) -> datetime:
+    """Return a datetime in UTC.
+
+    Args:
+        value: The datetime.
+        naive: The time zone of a naive datetime.
+    """
+    aware = value.replace(tzinfo=naive) if value.tzinfo is None else value
+    return aware.astimezone(timezone.utc)
+
+
+def stores_time_zone(type_: TypeEngine[Any], dialect: Dialect) -> bool:
+    """Tell whether a column keeps the time zone of a datetime, rather than only its wall clock.
+
+    A type that decorates another one is asked for nothing: it decides itself what it stores.
+    """
+    if not isinstance(type_, DateTime):
+        return True
+    return type_.timezone and dialect.name not in _DIALECTS_WITHOUT_TIME_ZONES
 
 
 class UtcDateTimeType(TypeDecorator[datetime]):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timezone
 
 from flask import Flask
 from flask_jwt_extended import JWTManager
@@ -22,6 +22,7 @@ from flask_profile import (
     openapi_spec,
     profile_updated,
 )
+from flask_profile.fields import Identifier, MediaUrl, UtcDateTime
 
 db = SQLAlchemy()
 
@@ -37,6 +38,13 @@ class Member(ProfileMixin, db.Model):  # type: ignore[name-defined, misc]
 
 class Profile(ProfileSchema):
     nickname = fields.String()
+
+
+class MappedProfile(ProfileSchema):
+    id = Identifier(attribute="uuid", dump_only=True)
+    avatar = MediaUrl(attribute="image", dump_only=True)
+    date_joined = UtcDateTime(attribute="created_at", naive=timezone.utc, dump_only=True)
+    is_active = fields.Boolean(attribute="active", dump_only=True)
 
 
 def create_app() -> Flask:

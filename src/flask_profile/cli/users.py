@@ -17,12 +17,15 @@ from ..charsets import lacks_character
 from ..columns import is_storable
 from ..connections import current_session
 from ..errors import ConfigurationError, UserNotFoundError
+from ..mapping import has_column, map_attribute
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from ..queries import ProfileQuery
     from ..resource import Resource
+
+_NAMES = ("username", "email")  # The fields that a developer may name a user by.
 
 
 @dataclass(frozen=True)
@@ -58,15 +61,15 @@ def find_user(resource: Resource, name: str) -> FoundUser:
         if not has_user_loader():
             raise
         return FoundUser(name, name, lambda: name)  # Only the app itself can look for its users.
-    key = _find_key(query, name)
+    columns = [map_attribute(resource.schema, c, query.mapper.class_) for c in _NAMES]
+    key = _find_key(query, [c for c in columns if has_column(query.mapper, c)], name)
     return FoundUser(name, str(key), lambda: _load_entity(query, key))
 
 
-def _find_key(query: ProfileQuery, name: str) -> object:
-    """Return what a user has in the column that identifies users."""
+def _find_key(query: ProfileQuery, columns: list[str], name: str) -> object:
+    """Return what a user, who is named by identity or in a column, has as identity."""
     with suppress(UserNotFoundError):
         return get_value(query.load(name), query.key)
-    columns = [c for c in ("username", "email") if c in query.mapper.column_attrs]
     keys = _find_keys_by_columns(query, columns, name)
     if len(keys) == 1:
         return keys[0]

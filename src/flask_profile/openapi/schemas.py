@@ -10,7 +10,7 @@ from marshmallow import Schema, fields
 from sqlalchemy import Column, Integer
 
 from ..auth import has_user_loader
-from ..columns import IntegerRange, TextLength
+from ..columns import IntegerRange, TextLength, find_column
 from ..errors import ConfigurationError
 from ..fields import Identifier, MediaUrl, UtcDateTime
 from ..inspection import sends_as_declared
@@ -106,7 +106,7 @@ def _annotate_fields(
     """Let the fields of a schema, and of those that it nests, say what they send."""
     for name, shown_field in schema.dump_fields.items():
         attribute = shown_field.attribute or name
-        _annotate_field(shown_field, mapper.columns.get(attribute) if mapper else None)
+        _annotate_field(shown_field, find_column(mapper, attribute) if mapper else None)
         inner = shown_field
         if isinstance(shown_field, fields.List):
             inner = shown_field.inner

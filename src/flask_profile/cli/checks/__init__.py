@@ -49,11 +49,11 @@ def _check_profile(app: Flask, endpoint: Endpoint) -> Iterator[Problem]:
         if not _loads_users_itself(app):
             yield Problem("configuration", str(error))
         return
+    try:
+        _ = endpoint.resource.write_policy
+    except ConfigurationError as error:
+        yield Problem("configuration", str(error))
     if "PATCH" in endpoint.methods:
-        try:
-            _ = endpoint.resource.write_policy
-        except ConfigurationError as error:
-            yield Problem("configuration", str(error))
         yield from check_loaded_attributes(schema, query.mapper.class_)
     yield from check_tables(app, query)
     yield from check_index(query)
