@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Generator
+from importlib.util import find_spec
 from unittest import SkipTest
 
 import pytest
@@ -11,14 +12,15 @@ from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 
-def _name_module(namespace: dict[str, object]) -> None:
+def _prepare(namespace: dict[str, object]) -> None:
     namespace["__name__"] = "readme"
+    namespace["find_spec"] = find_spec  # For the conditions of blocks that may be skipped.
 
 
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser()],
     patterns=["README.md", "docs/*.md"],
-    setup=_name_module,
+    setup=_prepare,
 ).pytest()
 
 

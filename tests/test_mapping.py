@@ -15,7 +15,7 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, synonym
 
 from conftest import define
-from contract import AVATAR_URL, INACTIVE, URL
+from contract import AVATAR_URL, INACTIVE, NOT_FOUND, URL
 from editing.requests import parse, patch
 from flask_profile import (
     ConfigurationError,
@@ -23,6 +23,7 @@ from flask_profile import (
     ProfileMixin,
     ProfileSchema,
     openapi_spec,
+    profile_updated,
 )
 from flask_profile.fields import Identifier, MediaUrl, UtcDateTime
 from images import encode
@@ -469,3 +470,50 @@ class TestDatetimes:
         assert loaded == {"at": datetime(2024, 7, 1, 10, tzinfo=timezone.utc)}
         assert Event().dump(loaded) == {"at": "2024-07-01T10:00:00Z"}
         assert Event().dump({"at": datetime(2024, 7, 1, 12)}) == {"at": "2024-07-01T10:00:00Z"}
+
+
+class TestLoader:
+    """The loader of the manual, which caches values and forgets them when a profile is edited."""
+
+    @pytest.fixture
+    def cached(self, legacy):
+        host, cache = legacy(), {}
+
+        @host.jwt.user_lookup_loader
+        def load_account(_header, claims):
+            identity = claims["sub"]
+            if identity not in cache:
+                account = host.db.session.get(host.User, int(identity))
+                if account is None:
+                    return None
+                columns = host.User.__table__.columns.keys()
+                values = {name: getattr(account, name) for name in columns}
+                cache[identity] = SimpleNamespace(**values)
+            return cache[identity]
+
+        def forget(_app, identity, **_):
+            cache.pop(identity, None)
+
+        with profile_updated.connected_to(forget, host.app):
+            yield host
+
+    def test_a_cached_user_costs_no_statement(self, cached):
+        assert cached.post().json == ALICE_PROFILE
+        with cached.statements() as statements:
+            assert cached.post().json == ALICE_PROFILE
+        assert statements == []
+
+    def test_an_edit_is_seen_by_the_next_read(self, cached):
+        assert cached.post().json == ALICE_PROFILE
+        assert patch(cached, {"username": "neo"}).json == ALICE_PROFILE | {"username": "neo"}
+        assert cached.post().json == ALICE_PROFILE | {"username": "neo"}
+
+    def test_the_row_decides_an_edit_and_not_the_cache(self, cached):
+        assert cached.post().status_code == 200
+        with cached.app.app_context():
+            cached.db.session.get(cached.User, 1).active = False
+            cached.db.session.commit()
+        assert parse(patch(cached, {"username": "neo"})) == (401, INACTIVE)
+
+    def test_none_is_a_404(self, cached):
+        assert parse(cached.post("2")) == (404, NOT_FOUND)

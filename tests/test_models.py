@@ -9,7 +9,21 @@ from datetime import datetime, timedelta, timezone
 import pytest
 import sqlalchemy
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Column, DateTime, String, event, false, inspect, make_url, select, text, true
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    event,
+    false,
+    inspect,
+    make_url,
+    select,
+    text,
+    true,
+)
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
@@ -261,6 +275,44 @@ def test_after_a_migration_alembic_finds_no_difference(host, tmp_path, monkeypat
         assert [name for name, *_ in find_differences()] == ["add_column"]
     for script in (tmp_path / "migrations/versions").glob("*.py"):
         assert "flask_profile" not in script.read_text()
+
+
+def test_its_columns_can_be_added_to_a_table_with_rows(host):
+    """With the server defaults that the manual shows."""
+    operations = pytest.importorskip("alembic.operations")
+    from alembic.migration import MigrationContext
+
+    host_app = host(db=SQLAlchemy())
+    with host_app.app.app_context():
+        table = Table(
+            "user",
+            MetaData(),
+            Column("id", Integer, primary_key=True),
+            *(Column(name, String(99), unique=True) for name in ("username", "email")),
+        )
+        defaults = {
+            **dict.fromkeys(("first_name", "last_name"), ""),
+            "date_joined": "2020-01-01 00:00:00",
+            "is_active": true(),
+            **dict.fromkeys(("is_staff", "is_superuser"), false()),
+        }
+        with host_app.db.engine.begin() as connection:
+            table.create(connection)
+            connection.execute(
+                table.insert(), {"id": 1, "username": "john", "email": "a@b.example"}
+            )
+            migration = operations.Operations(MigrationContext.configure(connection))
+            for column in inspect(host_app.User).local_table.columns:
+                if column.name not in table.columns:
+                    default = defaults.get(column.name)
+                    added = Column(
+                        column.name, column.type, nullable=column.nullable, server_default=default
+                    )
+                    migration.add_column("user", added)
+    profile = host_app.post().json
+    assert (profile["username"], profile["first_name"]) == ("john", "")
+    assert (profile["is_active"], profile["is_superuser"]) == (True, False)
+    assert profile["date_joined"].startswith("20")
 
 
 def test_the_mixin_refuses_dataclass_models(host):
