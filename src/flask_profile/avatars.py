@@ -24,7 +24,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from flask import Response
 
-    from .attempts import Edit
+    from .attempts import Attempts
     from .resource import Endpoint
 
 _FORM_OVERHEAD = 16 * 1024  # Bytes that a multipart form may have beside the file.
@@ -55,18 +55,18 @@ class AvatarView(AuthenticatedView):
         The token is verified before the upload, and again after it: no transaction is open while a
         client is slow, and what the callbacks of the host prepare is there for the edit.
         """
-        edit = self.begin_edit()
+        attempts = self.begin_attempts()
         self.authenticate()
-        edit.end_transaction()
+        attempts.end_transaction()
         avatar = encode_avatar(_read_upload(self._max_bytes), self._size)
-        return self._change(edit, self._storage.put(avatar))
+        return self._change(attempts, self._storage.put(avatar))
 
     def delete(self) -> Response:
         """Remove the avatar, if there is one."""
-        self._change(self.begin_edit(), None)
+        self._change(self.begin_attempts(), None)
         return self.responder.no_content()
 
-    def _change(self, edit: Edit, name: str | None) -> Response:
+    def _change(self, attempts: Attempts, name: str | None) -> Response:
         """Switch to a stored avatar, or to none, and remove the old one after the commit."""
         undo = partial(self._storage.remove, name)
         try:
@@ -75,8 +75,8 @@ class AvatarView(AuthenticatedView):
             undo()
             raise
         attribute = self.resource.avatar_attribute
-        patch = Patch({attribute.name: name or attribute.absent})
-        response, changes = edit.apply(identity, user, patch, undo)
+        change = self.resource.editor.make_change(Patch({attribute.name: name or attribute.absent}))
+        response, changes = attempts.run(change, identity, user, undo)
         for old, _ in changes.values():
             self._storage.remove(old)
         return response

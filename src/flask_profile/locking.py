@@ -1,19 +1,130 @@
-"""The read of a user whose row no other transaction can change until the commit."""
+"""The lock of a user, whose row no other transaction can change until the commit."""
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable, Set
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from marshmallow.utils import get_value
 from sqlalchemy import Engine, false, inspect, update
 from sqlalchemy.orm import undefer
 
+from .conditions import is_conditional, require_match
+from .connections import current_session
+from .errors import ConfigurationError
+
 if TYPE_CHECKING:
+    from flask import Response
+    from flask_sqlalchemy import SQLAlchemy
     from sqlalchemy.orm import Mapper, Session
 
     from .queries import ProfileQuery
 
 _POPULATE_EXISTING = {"populate_existing": True}
+_NOT_IN_SESSION = (
+    "The user that the user_lookup_loader returns cannot be edited, since db.session does not "
+    "contain it. In the loader, write:\n\n    return db.session.get(User, identity)"
+)
+
+
+class CommitError(Exception):
+    """The commit has failed, by the exception that is the cause."""
+
+
+@dataclass(frozen=True)
+class LockedUser:
+    """A user that is locked until the transaction ends.
+
+    Args:
+        session: The session, in whose transaction the user is locked.
+        key: The value of the identity attribute.
+        user: The user.
+        is_in_prepared_transaction: Whether a callback of the host has begun the transaction, such
+            as for a tenant.
+    """
+
+    session: Session
+    key: object
+    user: Any
+    is_in_prepared_transaction: bool
+
+
+class UserLock:
+    """Locks the users of one profile, and decides whether they may be changed.
+
+    Args:
+        db: The host's SQLAlchemy.
+        query: The query that reads its users.
+        require_active: Raises UserInactiveError for a user who may not be served.
+        render: Makes the response of a user, with its ETag.
+    """
+
+    def __init__(
+        self,
+        db: SQLAlchemy,
+        query: ProfileQuery,
+        *,
+        require_active: Callable[[Any], None],
+        render: Callable[[Any], Response],
+    ) -> None:
+        self.query = query
+        self.rows = LockingQuery(query)
+        self.render = render
+        self._db = db
+        self._require_active = require_active
+
+    @property
+    def session(self) -> Session:
+        """The host's session of this request."""
+        return current_session(self._db)
+
+    @property
+    def bind(self) -> Any:
+        """The engine or connection on which users are written."""
+        return self.rows.bind(self.session)
+
+    def find_lean_engine(self) -> Engine | None:
+        """Return the engine of users where the request has no session yet."""
+        return self.query.find_lean_engine()
+
+    def find_key(self, identity: object, user: Any) -> object:
+        """Return the value of the identity attribute; or raise UserNotFoundError."""
+        return self.query.parse(identity) if user is None else get_value(user, self.query.key)
+
+    def lock(self, identity: object, user: Any) -> LockedUser:
+        """Lock the user of a verified token.
+
+        Args:
+            identity: The identity of the token.
+            user: The user that the host has loaded for it, or None.
+
+        Raises:
+            UserNotFoundError, UserInactiveError: Where there is no such user.
+            PreconditionFailedError: Where ``If-Match`` does not hold.
+            ConfigurationError: Where the host has loaded the user into another session.
+        """
+        session = self.session
+        is_prepared = session.in_transaction()
+        key = self.find_key(identity, user)
+        if user is None and self.rows.locks_database(session):
+            # A user who is refused must not reach the lock.
+            self._require_active(self.rows.load_unlocked(session, key))
+        locked = self.rows.load(session, key, known=user)
+        if isinstance(user, self.query.mapper.class_) and locked is not user:
+            raise ConfigurationError(_NOT_IN_SESSION)
+        self._require_active(locked)
+        if is_conditional():
+            require_match(self.render(locked))
+        return LockedUser(session, key, locked, is_prepared)
+
+
+def commit(session: Session) -> None:
+    """Commit, or raise CommitError."""
+    try:
+        session.commit()
+    except Exception as error:
+        raise CommitError from error
 
 
 class LockingQuery:

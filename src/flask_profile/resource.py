@@ -21,11 +21,12 @@ from .responses import Responder
 from .schemas import ProfileSchema
 
 if TYPE_CHECKING:
-    from flask import Flask
+    from flask import Flask, Response
     from marshmallow import Schema
     from werkzeug.routing import Rule
 
     from .editing import Editor
+    from .locking import UserLock
     from .mapping import AvatarAttribute
     from .policy import WritePolicy
     from .settings import Settings
@@ -70,8 +71,18 @@ class Resource:
         """What changes the users of this app."""
         from .editing import Editor
 
-        return Editor(
-            self.app, self.query, self.schema, self.write_policy, require_active=self.require_active
+        return Editor(self.app, self.lock, self.schema, self.write_policy)
+
+    @cached_property
+    def lock(self) -> UserLock:
+        """The lock of the users of this app."""
+        from .locking import UserLock
+
+        return UserLock(
+            self.app.extensions["sqlalchemy"],
+            self.query,
+            require_active=self.require_active,
+            render=self.render_edited,
         )
 
     @cached_property
@@ -137,6 +148,12 @@ class Resource:
                 registered_media_url.reset(token)
 
         return dump
+
+    def render_edited(self, user: Any) -> Response:
+        """Return the profile of a user that is being edited, with its ETag."""
+        response = self.responder.json(self.dump(user))
+        response.add_etag()
+        return response
 
     def _load_by_host(self) -> Any:
         user = get_current_user()

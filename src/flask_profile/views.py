@@ -28,7 +28,7 @@ from .routing import allowed_methods
 if TYPE_CHECKING:
     from flask import Response
 
-    from .attempts import Edit
+    from .attempts import Attempts
     from .resource import Endpoint
 
 
@@ -127,17 +127,11 @@ class AuthenticatedView(MethodView):
             self.resource.require_active(user)
         return user
 
-    def begin_edit(self) -> Edit:
-        """Return an edit of this request; must be called before the token is verified."""
-        from .attempts import Edit
+    def begin_attempts(self) -> Attempts:
+        """Return the attempts of this request; must be called before the token is verified."""
+        from .attempts import Attempts
 
-        return Edit(self.resource.editor, self.verify, self.render_edited)
-
-    def render_edited(self, user: Any) -> Response:
-        """Return the profile of a user that is being edited, with its ETag."""
-        response = self.responder.json(self.resource.dump(user))
-        response.add_etag()
-        return response
+        return Attempts(self.resource.lock, self.verify)
 
     def max_content_length(self) -> int:
         """Return the bytes of a body that may be read."""
@@ -175,8 +169,9 @@ class ProfileView(AuthenticatedView):
         The body is read before the token is verified: what a callback of the host begins must not
         wait for a slow client. What is wrong with it is told after what is wrong with the user.
         """
-        edit = self.begin_edit()
-        reader = self.resource.editor.patch
+        attempts = self.begin_attempts()
+        editor = self.resource.editor
+        reader = editor.patch
         body = reader.read_body()
         identity, user = self.verify()
         try:
@@ -184,7 +179,7 @@ class ProfileView(AuthenticatedView):
         except RefusalError:
             self.require_user(identity, user)
             raise
-        return edit.apply(identity, user, patch)[0]
+        return attempts.run(editor.make_change(patch), identity, user)[0]
 
 
 def _row(error: Exception, row: ErrorResponse) -> ErrorResponse:
