@@ -31,6 +31,8 @@ BROKEN_IMAGE_BODY = {"detail": "The picture is broken or has too many pixels."}
 CHANGED_BODY = {"detail": "The profile has changed since it was read."}
 TOO_LARGE_BODY = {"detail": "The body of the request is too large."}
 UNSUPPORTED_IMAGE_BODY = {"detail": "The avatar must be a PNG, JPEG, WebP or GIF picture."}
+REFERENCED = {"detail": "The profile is still referenced."}
+FRESH_REQUIRED = {"detail": "Fresh token required", "code": "fresh_token_required"}
 UNACCEPTABLE_BODY = {"detail": "The database does not accept these values."}
 
 # The errors of a field in a 400 response to PATCH.

@@ -25,13 +25,14 @@ class UsernameSchema(Schema):
     username = fields.String()
 
 
-def test_six_names_are_public():
+def test_seven_names_are_public():
     assert sorted(flask_profile.__all__) == [
         "ConfigurationError",
         "ProfileBlueprint",
         "ProfileMixin",
         "ProfileSchema",
         "openapi_spec",
+        "profile_deleted",
         "profile_updated",
     ]
 

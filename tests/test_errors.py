@@ -179,7 +179,8 @@ class TestUnavailable:
         def make(**config):
             host_app = host(
                 SQLALCHEMY_ENGINE_OPTIONS=pool,
-                PROFILE_METHODS=["GET", "POST", "PATCH"],
+                PROFILE_METHODS=["GET", "POST", "PATCH", "DELETE"],
+                PROFILE_FRESH_METHODS=[],
                 PROFILE_AVATARS=True,
                 **persistent_config,
                 **config,
@@ -200,6 +201,7 @@ class TestUnavailable:
         [
             *(("GET", "/api/profile/"), ("POST", "/api/profile/"), ("PATCH", "/api/profile/")),
             *(("PUT", "/api/profile/avatar/"), ("DELETE", "/api/profile/avatar/")),
+            ("DELETE", "/api/profile/"),
         ],
     )
     def test_it_returns_503(self, method, url, config, busy_host, caplog):

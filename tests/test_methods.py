@@ -24,6 +24,7 @@ REQUESTS = {
     "PATCH": (URL, {"json": {"first_name": "Mallory"}}),
     "PUT": (AVATAR_URL, {"data": encode_solid(size=(1, 1)), "content_type": "image/png"}),
     "DELETE": (AVATAR_URL, {}),
+    "DELETE of the account": (URL, {}),
 }
 HEADERS = ["WWW-Authenticate", "Cache-Control", "Vary", "Content-Type", "Allow", "ETag"]
 
@@ -33,7 +34,11 @@ def host_with_all_methods(host, tmp_path):
     """Return a function that makes a host with every method enabled and John in its database."""
 
     def make(*, user_id=1, **config):
-        config |= {"PROFILE_METHODS": ["GET", "PATCH", "POST"], "PROFILE_AVATARS": True}
+        config |= {
+            "PROFILE_METHODS": ["DELETE", "GET", "PATCH", "POST"],
+            "PROFILE_FRESH_METHODS": [],
+            "PROFILE_AVATARS": True,
+        }
         host_app = host(PROFILE_MEDIA_STORAGE=tmp_path / "media", **config).add(id=user_id)
         host_app.files = lambda: [*(tmp_path / "media").rglob("*.*")]
         return host_app
@@ -47,7 +52,7 @@ def send(host_app, method, token, location="headers"):
         options = options | {"headers": {"Authorization": f"Bearer {token}"}}
     else:
         options = {"json": options.get("json", {}) | {"access_token": token}}
-    return host_app.client.open(url, method=method, **options)
+    return host_app.client.open(url, method=method.split()[0], **options)
 
 
 def summarize(response, body):

@@ -28,7 +28,7 @@ from flask_profile import (
 from flask_profile.errors import ERROR_RESPONSES
 
 ALL_FEATURES = {
-    "PROFILE_METHODS": ["GET", "PATCH", "POST"],
+    "PROFILE_METHODS": ["DELETE", "GET", "PATCH", "POST"],
     "PROFILE_AVATARS": True,
     "PROFILE_MEDIA_STORAGE": "memory://",
 }
@@ -89,7 +89,7 @@ def test_it_has_every_response_of_the_registered_endpoints_and_no_other(host):
     }
     assert expected <= documented
     assert {status for status, _ in list_responses(document)} == {
-        200, 204, 304, 400, 401, 404, 405, 412, 413, 415, 500, 503,
+        200, 204, 304, 400, 401, 404, 405, 409, 412, 413, 415, 500, 503,
     }  # fmt: skip
     default_document = openapi_spec(host().app)
     assert {status for status, _ in list_responses(default_document)} == {
@@ -117,10 +117,10 @@ def test_it_has_the_prefix_and_the_methods_of_the_app(host):
     host_app = host(**ALL_FEATURES, PROFILE_URL_PREFIX="/v2/me")
     paths = openapi_spec(host_app.app)["paths"]
     assert {p: {*operations} for p, operations in paths.items()} == {
-        "/v2/me/": {"get", "head", "patch", "post"},
+        "/v2/me/": {"delete", "get", "head", "patch", "post"},
         "/v2/me/avatar/": {"put", "delete"},
     }
-    assert len({o["operationId"] for path in paths.values() for o in path.values()}) == 6
+    assert len({o["operationId"] for path in paths.values() for o in path.values()}) == 7
 
 
 def test_it_has_the_parameters_of_the_url_prefix(host):

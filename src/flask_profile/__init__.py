@@ -12,7 +12,7 @@ from .schemas import ProfileSchema
 
 if TYPE_CHECKING:
     from .openapi import openapi_spec
-    from .signals import profile_updated
+    from .signals import profile_deleted, profile_updated
 
 __all__ = [
     "ConfigurationError",
@@ -20,11 +20,16 @@ __all__ = [
     "ProfileMixin",
     "ProfileSchema",
     "openapi_spec",
+    "profile_deleted",
     "profile_updated",
 ]
 
 # The public names of the opt-in parts, which are imported when they are used.
-_OPT_IN = {"openapi_spec": "openapi", "profile_updated": "signals"}
+_OPT_IN = {
+    "openapi_spec": "openapi",
+    "profile_deleted": "signals",
+    "profile_updated": "signals",
+}
 
 
 def __getattr__(name: str) -> object:

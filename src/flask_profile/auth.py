@@ -40,8 +40,11 @@ def has_user_loader() -> bool:
     return internal_utils.has_user_lookup()
 
 
-def verify_identity() -> object:
+def verify_identity(*, fresh: bool) -> object:
     """Verify the request's access token and return its identity.
+
+    Args:
+        fresh: Whether the token must be fresh.
 
     Raises:
         JWTExtendedException, PyJWTError: For any token that is missing or not valid.
@@ -49,7 +52,7 @@ def verify_identity() -> object:
         Exception: Whatever else a callback of the host raises.
     """
     try:
-        verified = verify_jwt_in_request()
+        verified = verify_jwt_in_request(fresh=fresh)
     except Exception as error:
         explained = explain_failure(error)
         if isinstance(explained, NoAuthorizationError):

@@ -38,7 +38,7 @@ class AvatarView(AuthenticatedView):
         settings = endpoint.resource.settings
         self._size = settings.avatar_size
         self._max_bytes = settings.avatar_max_bytes
-        self._storage = AvatarStorage(endpoint.resource.app, settings)
+        self._storage: AvatarStorage = endpoint.resource.storage
 
     def max_content_length(self) -> int:
         """Return the bytes of an upload, and of the form around it."""

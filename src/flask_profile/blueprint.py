@@ -58,6 +58,7 @@ class ProfileBlueprint(Blueprint):
         app = cast("Flask", state.app)
         settings = Settings.read(app.config, user_model=self._user_model, schema=self._schema)
         resource = Resource(app, settings)
+        resource.require_possible_attributes()
         app.cli.commands.setdefault(state.options.get("cli_group", "profile"), profile_commands)
         prefix = _PREFIX if state.url_prefix is None else state.url_prefix
         state.url_prefix = prefix.replace(_PREFIX, settings.url_prefix)
@@ -65,7 +66,6 @@ class ProfileBlueprint(Blueprint):
         if settings.avatars:
             from .avatars import AvatarView
 
-            resource.require_avatar_attribute()
             _add_url(state, "/avatar/", AvatarView, Endpoint("avatar", ("PUT", "DELETE"), resource))
 
 

@@ -72,6 +72,10 @@ class PreconditionFailedError(RefusalError):
     """The profile does not match ``If-Match`` any more (RFC 9110 section 13.1.1)."""
 
 
+class ReferencedError(RefusalError):
+    """Rows of other tables refer to the user, and forbid its deletion."""
+
+
 class BodyTooLargeError(RefusalError):
     """The body is larger than its limit."""
 
@@ -116,6 +120,7 @@ class ErrorResponse:
         reason: Why a token that was sent is refused, for ``WWW-Authenticate``.
         advice: What a developer of the app has to change, for the log in debug mode.
         body_of_writes: The JSON object for PATCH, PUT and DELETE, where it is another.
+        error_code: The code of the reason, for ``WWW-Authenticate``.
     """
 
     status: int
@@ -123,6 +128,7 @@ class ErrorResponse:
     reason: str | None = None
     advice: str | None = None
     body_of_writes: dict[str, str] | None = None
+    error_code: str = "invalid_token"
 
     def render(self, *, method: str, media_type: str) -> str:
         """Return the body as JSON, completed by what the client sent."""
@@ -132,11 +138,11 @@ class ErrorResponse:
         return json.dumps({name: text.format(**values) for name, text in body.items()})
 
     def challenge(self, realm: str) -> str:
-        """Return the value of ``WWW-Authenticate`` (RFC 6750 section 3)."""
+        """Return the value of ``WWW-Authenticate`` (RFC 6750 section 3, RFC 9470 section 3)."""
         challenge = f'Bearer realm="{realm}"'
         if self.reason is None:
             return challenge
-        return f'{challenge}, error="invalid_token", error_description="{self.reason}"'
+        return f'{challenge}, error="{self.error_code}", error_description="{self.reason}"'
 
 
 def _invalid_token(reason: str) -> ErrorResponse:
@@ -188,6 +194,12 @@ ERROR_RESPONSES: dict[type[BaseException], ErrorResponse] = {
     extended.RevokedTokenError: _invalid_token("The token has been revoked"),
     extended.CSRFError: _invalid_token("The CSRF token is missing or does not match"),
     extended.UserClaimsVerificationError: _invalid_token("The claims of the token are refused"),
+    extended.FreshTokenRequired: ErrorResponse(
+        401,
+        {"detail": "Fresh token required", "code": "fresh_token_required"},
+        "The token is not fresh",
+        error_code="insufficient_user_authentication",
+    ),
     extended.JWTExtendedException: _invalid_token("The token is refused"),
     jwt.PyJWTError: _invalid_token("The token is malformed"),
     jwt.PyJWKClientConnectionError: FAILURE,
@@ -210,6 +222,7 @@ ERROR_RESPONSES: dict[type[BaseException], ErrorResponse] = {
     BrokenImageError: ErrorResponse(
         400, {"detail": "The picture is broken or has too many pixels."}
     ),
+    ReferencedError: ErrorResponse(409, {"detail": "The profile is still referenced."}),
     PreconditionFailedError: ErrorResponse(
         412, {"detail": "The profile has changed since it was read."}
     ),

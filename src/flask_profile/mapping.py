@@ -68,9 +68,7 @@ def find_avatar_attribute(schema: Schema, mapper: Mapper[Any]) -> AvatarAttribut
     Raises:
         ConfigurationError: Where no column can hold the name of an avatar.
     """
-    name = map_attribute(schema, "avatar", mapper.class_)
-    if not (has_column(mapper, name) and is_settable(mapper.class_, name)):
-        raise _lacks_avatar(schema, mapper.class_)
+    name = _find_settable_attribute(schema, "avatar", mapper)
     column = find_column(mapper, name)
     length = getattr(getattr(column, "type", None), "length", None)
     if length and length < _NAME_LENGTH:
@@ -85,29 +83,65 @@ def find_avatar_attribute(schema: Schema, mapper: Mapper[Any]) -> AvatarAttribut
     return AvatarAttribute(name, absent=None if is_nullable else "")
 
 
-def require_avatar_attribute(schema: Schema, model: type) -> None:
-    """Raise ConfigurationError where it is certain that a model has no attribute for an avatar.
+def find_active_attribute(schema: Schema, mapper: Mapper[Any]) -> str:
+    """Return the attribute that a deactivation sets to false.
+
+    Args:
+        schema: The schema that dumps the users.
+        mapper: The mapper of the users.
+
+    Raises:
+        ConfigurationError: Where there is none that can be set.
+    """
+    return _find_settable_attribute(schema, "is_active", mapper)
+
+
+def require_possible_attribute(schema: Schema, name: str, model: type) -> None:
+    """Raise ConfigurationError where a model certainly lacks an attribute that the library sets.
 
     What only the mapped model tells must wait: to map it before all models are imported may fail.
 
     Args:
         schema: The schema that dumps the users.
+        name: The name of the field that maps the attribute, ``"avatar"`` or ``"is_active"``.
         model: The model of the users.
     """
-    field = schema.fields.get("avatar")
-    names = {"avatar", (field.attribute if field else None) or "avatar"}
-    if not any(has_attribute(model, name) for name in names):
-        raise _lacks_avatar(schema, model)
+    field = schema.fields.get(name)
+    names = {name, (field.attribute if field else None) or name}
+    if not any(has_attribute(model, each) for each in names):
+        raise _lacks_attribute(schema, name, model)
 
 
-def _lacks_avatar(schema: Schema, model: type) -> ConfigurationError:
-    """Return the error of a model that has no column for the name of an avatar."""
-    name = type(schema).__name__
-    message = (
-        f"PROFILE_AVATARS is enabled, and {model.__name__} has no column 'avatar' for the name of "
-        f"an avatar. Name the column in {name}, with MediaUrl of flask_profile.fields:\n\n"
-        f'    avatar = MediaUrl(attribute="…", dump_only=True)\n\n'
-        f"Or add one to {model.__name__}, and write a migration:\n\n"
-        "    avatar: Mapped[str | None] = mapped_column(String(500))"
+def _find_settable_attribute(schema: Schema, name: str, mapper: Mapper[Any]) -> str:
+    attribute = map_attribute(schema, name, mapper.class_)
+    if not (has_column(mapper, attribute) and is_settable(mapper.class_, attribute)):
+        raise _lacks_attribute(schema, name, mapper.class_)
+    return attribute
+
+
+# By the name of the field: the setting that needs the column, what the column is for, and how a
+# schema and a model declare it.
+_NEEDS = {
+    "avatar": (
+        "PROFILE_AVATARS is enabled",
+        "the name of an avatar",
+        'avatar = MediaUrl(attribute="…", dump_only=True)  # From flask_profile.fields.',
+        "avatar: Mapped[str | None] = mapped_column(String(500))",
+    ),
+    "is_active": (
+        'PROFILE_ON_DELETE is "deactivate"',
+        "whether a user is active",
+        'is_active = fields.Boolean(attribute="…", dump_only=True)',
+        "is_active: Mapped[bool] = mapped_column(default=True)",
+    ),
+}
+
+
+def _lacks_attribute(schema: Schema, name: str, model: type) -> ConfigurationError:
+    """Return the error of a model that has no column for what the library sets."""
+    setting, purpose, line_of_schema, line_of_model = _NEEDS[name]
+    return ConfigurationError(
+        f"{setting}, and {model.__name__} has no column {name!r} that says {purpose}. Name the "
+        f"column in {type(schema).__name__}:\n\n    {line_of_schema}\n\n"
+        f"Or add one to {model.__name__}, and write a migration:\n\n    {line_of_model}"
     )
-    return ConfigurationError(message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from flask.json.provider import DefaultJSONProvider
 from flask_jwt_extended import get_current_user
@@ -15,7 +15,12 @@ from .auth import has_user_loader
 from .errors import ConfigurationError, UserInactiveError
 from .fields import registered_media_url
 from .inspection import inspect_schema, make_schema
-from .mapping import find_avatar_attribute, map_attribute, require_avatar_attribute
+from .mapping import (
+    find_active_attribute,
+    find_avatar_attribute,
+    map_attribute,
+    require_possible_attribute,
+)
 from .queries import ProfileQuery
 from .responses import Responder
 from .schemas import ProfileSchema
@@ -25,11 +30,13 @@ if TYPE_CHECKING:
     from marshmallow import Schema
     from werkzeug.routing import Rule
 
+    from .attempts import Change
     from .editing import Editor
     from .locking import UserLock
     from .mapping import AvatarAttribute
     from .policy import WritePolicy
     from .settings import Settings
+    from .storage import AvatarStorage
 
 
 class Resource:
@@ -74,6 +81,28 @@ class Resource:
         return Editor(self.app, self.lock, self.schema, self.write_policy)
 
     @cached_property
+    def deletion(self) -> Change[Any]:
+        """What DELETE does with the users of this app."""
+        from .deleting import Deactivation, Deletion
+
+        if self.settings.deactivates:
+            return Deactivation(
+                app=self.app,
+                lock=self.lock,
+                describe=self.describe,
+                active=find_active_attribute(self.schema, self.query.mapper),
+            )
+        avatar = (self.avatar_attribute.name, self.storage) if self.settings.avatars else None
+        return Deletion(app=self.app, lock=self.lock, describe=self.describe, avatar=avatar)
+
+    @cached_property
+    def storage(self) -> AvatarStorage:
+        """Where the avatars of this app are stored."""
+        from .storage import AvatarStorage
+
+        return AvatarStorage(self.app, self.settings)
+
+    @cached_property
     def lock(self) -> UserLock:
         """The lock of the users of this app."""
         from .locking import UserLock
@@ -101,14 +130,17 @@ class Resource:
         """The attribute of a user that an upload sets."""
         return find_avatar_attribute(self.schema, self.query.mapper)
 
-    def require_avatar_attribute(self) -> None:
-        """Raise ConfigurationError where the named model certainly cannot hold an avatar."""
+    def require_possible_attributes(self) -> None:
+        """Raise ConfigurationError where the named model certainly lacks what the settings need."""
         try:
             schema = self.schema
         except ConfigurationError:
             return  # The first request will raise it.
-        if self.settings.user_model is not None:
-            require_avatar_attribute(schema, self.settings.user_model)
+        model = self.settings.user_model
+        if model is not None and self.settings.avatars:
+            require_possible_attribute(schema, "avatar", model)
+        if model is not None and self.settings.deactivates:
+            require_possible_attribute(schema, "is_active", model)
 
     @cached_property
     def load_user_by_host(self) -> Callable[[], Any] | None:
@@ -116,9 +148,15 @@ class Resource:
         if has_user_loader():
             return self._load_by_host
         _ = self.query  # These may raise ConfigurationError, for a read too.
+        self.require_changes_possible()
+        return None
+
+    def require_changes_possible(self) -> None:
+        """Raise ConfigurationError where users cannot be changed as the settings allow."""
         if "PATCH" in self.settings.methods or self.settings.avatars:
             _ = self.write_policy
-        return None
+        if self.settings.deactivates:
+            find_active_attribute(self.schema, self.query.mapper)
 
     @cached_property
     def tokens_may_be_in_bodies(self) -> bool:
@@ -140,14 +178,15 @@ class Resource:
         if isinstance(provider, DefaultJSONProvider):
             encode = partial(provider.dumps, sort_keys=False)
 
-        def dump(user: Any) -> str:
-            token = registered_media_url.set(self.settings.media_url)
-            try:
-                return encode(self.schema.dump(user))
-            finally:
-                registered_media_url.reset(token)
+        return lambda user: encode(self.describe(user))
 
-        return dump
+    def describe(self, user: Any) -> dict[str, Any]:
+        """Return what the schema dumps of a user."""
+        token = registered_media_url.set(self.settings.media_url)
+        try:
+            return cast("dict[str, Any]", self.schema.dump(user))
+        finally:
+            registered_media_url.reset(token)
 
     def render_edited(self, user: Any) -> Response:
         """Return the profile of a user that is being edited, with its ETag."""

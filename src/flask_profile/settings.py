@@ -23,7 +23,7 @@ class _ImportFailedError(Exception):
 
 
 _BOOLEAN = "True or False (in an environment variable, true or false in lowercase)"
-_METHODS = ("GET", "PATCH", "POST")
+_METHODS = ("GET", "PATCH", "POST", "DELETE")
 
 
 def _text_matching(pattern: str) -> Callable[[Any], str]:
@@ -56,10 +56,27 @@ def _parse_storage(value: str | PathLike[str]) -> str:
 
 def _parse_methods(value: str | Iterable[str]) -> tuple[str, ...]:
     names = value.split(",") if isinstance(value, str) else value
-    methods = tuple(dict.fromkeys(name.strip().upper() for name in names))
-    if not methods or not set(methods) <= set(_METHODS):
+    methods = dict.fromkeys(name.strip().upper() for name in names)
+    methods.pop("", None)
+    if not set(methods) <= set(_METHODS):
+        raise ValueError(value)
+    return tuple(methods)
+
+
+def _parse_enabled_methods(value: str | Iterable[str]) -> tuple[str, ...]:
+    methods = _parse_methods(value)
+    if not methods:
         raise ValueError(value)
     return methods
+
+
+def _one_of(*choices: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        if value not in choices:
+            raise ValueError(value)
+        return str(value)
+
+    return parse
 
 
 def _import(value: Any) -> Any:
@@ -113,8 +130,12 @@ class Settings:
         None, _parse_schema, 'a marshmallow schema class, or "package.module:Schema"'
     )
     methods: tuple[str, ...] = _setting(
-        ("POST",), _parse_methods, f"a list that holds some of {', '.join(_METHODS)}"
+        ("POST",), _parse_enabled_methods, f"a list that holds some of {', '.join(_METHODS)}"
     )
+    fresh_methods: tuple[str, ...] = _setting(
+        ("DELETE",), _parse_methods, f"a list that holds some of {', '.join(_METHODS)}, or is empty"
+    )
+    on_delete: str = _setting("delete", _one_of("delete", "deactivate"), '"delete" or "deactivate"')
     identity_field: str | None = _setting(
         None, _text_matching(r"[^\W\d]\w*"), 'the name of a model attribute, such as "username"'
     )
@@ -145,8 +166,19 @@ class Settings:
     @property
     def enabled_methods(self) -> tuple[str, ...]:
         """The enabled methods of the profile; GET brings HEAD with it."""
-        enabled = {*self.methods} | ({"HEAD"} if "GET" in self.methods else set())
-        return tuple(method for method in ("POST", "GET", "HEAD", "PATCH") if method in enabled)
+        enabled = _with_head(self.methods)
+        order = ("POST", "GET", "HEAD", "PATCH", "DELETE")
+        return tuple(method for method in order if method in enabled)
+
+    @property
+    def deactivates(self) -> bool:
+        """Whether DELETE is enabled, and deactivates."""
+        return "DELETE" in self.methods and self.on_delete == "deactivate"
+
+    @property
+    def methods_with_fresh_token(self) -> frozenset[str]:
+        """The enabled methods of the profile that need a fresh access token."""
+        return frozenset(_with_head(self.fresh_methods) & {*self.enabled_methods})
 
     @classmethod
     def read(
@@ -182,6 +214,11 @@ class Settings:
                 )
                 raise ConfigurationError(message) from (error.__cause__ or error)
         return cls(**values)
+
+
+def _with_head(methods: Iterable[str]) -> set[str]:
+    """Return methods, and HEAD where GET is one of them."""
+    return {*methods} | ({"HEAD"} if "GET" in methods else set())
 
 
 def _refuse_misspelled_keys(config: Mapping[str, Any], known: Iterable[str]) -> None:

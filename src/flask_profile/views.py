@@ -49,6 +49,8 @@ class AuthenticatedView(MethodView):
     """
 
     init_every_request = False
+    # The methods that need a fresh token.
+    fresh_methods: frozenset[str] = frozenset()
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.resource = endpoint.resource
@@ -90,7 +92,7 @@ class AuthenticatedView(MethodView):
         """
         try:
             load_user = self.resource.load_user_by_host  # May raise, for any token.
-            identity = verify_identity()
+            identity = verify_identity(fresh=request.method in self.fresh_methods)
             user = load_user() if load_user else None
         except Exception as error:
             raise AuthenticationError from error
@@ -147,6 +149,10 @@ class AuthenticatedView(MethodView):
 class ProfileView(AuthenticatedView):
     """The profile of the token's user."""
 
+    def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__(endpoint)
+        self.fresh_methods = endpoint.resource.settings.methods_with_fresh_token
+
     def post(self) -> Response:
         """Return the profile."""
         _, user = self.authenticate()
@@ -180,6 +186,14 @@ class ProfileView(AuthenticatedView):
             self.require_user(identity, user)
             raise
         return attempts.run(editor.make_change(patch), identity, user)[0]
+
+    def delete(self) -> Response:
+        """Delete or deactivate the account."""
+        attempts = self.begin_attempts()
+        deletion = self.resource.deletion
+        identity, user = self.verify()
+        attempts.run(deletion, identity, user)
+        return self.responder.no_content()
 
 
 def _row(error: Exception, row: ErrorResponse) -> ErrorResponse:

@@ -35,8 +35,8 @@ def test_it_is_a_public_name():
 
 
 def test_any_other_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="'flask_profile' has no attribute 'profile_deleted'"):
-        flask_profile.profile_deleted  # noqa: B018
+    with pytest.raises(AttributeError, match="'flask_profile' has no attribute 'profile_created'"):
+        flask_profile.profile_created  # noqa: B018
 
 
 def test_it_is_sent_by_the_app_with_the_identity_and_the_changes(concurrent_host):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .users import FoundUser
 
 
-def create_token(user: FoundUser) -> str:
+def create_token(user: FoundUser, *, fresh: bool) -> str:
     """Return an access token for a user.
 
     An app calls ``create_access_token`` with an identity or with a user, whichever its
@@ -22,31 +22,24 @@ def create_token(user: FoundUser) -> str:
 
     Args:
         user: The user.
+        fresh: Whether the token is a fresh one.
 
     Raises:
         click.ClickException: Where the app creates no usable token from either.
     """
     # The user_identity_loader of the host may raise anything, here and below.
     with suppress(Exception):
-        return _create_from_identity(user.identity)
+        return _create(user.identity, lambda created: str(created) == user.identity, fresh=fresh)
     try:
-        return _create_from_user(user.load())
+        return _create(user.load(), lambda created: isinstance(created, (int, str)), fresh=fresh)
     except Exception as error:
         message = f"This app makes no access token for {user.name!r}: {error}"
         raise click.ClickException(message) from error
 
 
-def _create_from_identity(identity: str) -> str:
-    return _create(identity, lambda created: str(created) == identity)
-
-
-def _create_from_user(user: object) -> str:
-    return _create(user, lambda created: isinstance(created, (int, str)))
-
-
-def _create(subject: object, is_usable: Callable[[object], bool]) -> str:
+def _create(subject: object, is_usable: Callable[[object], bool], *, fresh: bool) -> str:
     """Return the token for an identity or user; raise where the identity in it is not usable."""
-    token: str = create_access_token(subject)
+    token: str = create_access_token(subject, fresh=fresh)
     created = decode_token(token)[current_app.config["JWT_IDENTITY_CLAIM"]]
     if not is_usable(created):
         raise ValueError("its user_identity_loader takes neither an identity nor a user.")

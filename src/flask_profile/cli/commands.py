@@ -15,7 +15,7 @@ from ..resource import registered_endpoints
 from .access_tokens import create_token
 from .failures import report_failures
 from .profiles import choose_profile
-from .requests import build_request
+from .requests import build_request, reading_method
 from .users import find_user
 
 if TYPE_CHECKING:
@@ -40,21 +40,26 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON,
 
 
 @profile_commands.command()
+@click.option("--strict", is_flag=True, help="Exit with status 1 for warnings, too.")
 @_json_option
 @report_failures
-def check(*, as_json: bool) -> None:
-    """Report what is wrong with the app, and how to fix it."""
+def check(*, strict: bool, as_json: bool) -> None:
+    """Report what is wrong with the app, and how to fix it.
+
+    It exits with status 1 if there is an error; warnings and notes are only printed.
+    """
     # It imports what PATCH needs, which an app without PATCH should not import to start.
     from .checks import find_problems
 
     problems = [*find_problems(current_app)]
+    levels = {problem.level for problem in problems}
     if as_json:
         click.echo(json.dumps({"problems": [asdict(problem) for problem in problems]}))
-    elif problems:
-        _print_problems(problems)
     else:
-        _print_endpoints()
-    if problems:
+        _print_problems(problems)
+        if "error" not in levels:
+            _print_endpoints()
+    if "error" in levels or (strict and "warning" in levels):
         raise click.exceptions.Exit(1)
 
 
@@ -109,14 +114,16 @@ def openapi(*, as_json: bool) -> None:
 def _prepare_request(user: str, blueprint: str | None) -> tuple[str, ClientRequest]:
     """Return an access token for a user, and the request that reads the profile with it."""
     profile = choose_profile(current_app, blueprint)
-    token = create_token(find_user(profile.endpoint.resource, user))
+    resource = profile.endpoint.resource
+    fresh = reading_method(profile) in resource.settings.methods_with_fresh_token
+    token = create_token(find_user(resource, user), fresh=fresh)
     return token, build_request(profile, token)
 
 
 def _print_problems(problems: Iterable[Problem]) -> None:
     for problem in problems:
         suffix = f" ({problem.blueprint})" if problem.blueprint else ""
-        click.secho(f"{problem.code}{suffix}", bold=True)
+        click.secho(f"{problem.level}: {problem.code}{suffix}", bold=True)
         click.echo(f"{problem.message}\n")
 
 

@@ -51,6 +51,24 @@ class ClientRequest:
         return shlex.join(command)
 
 
+def reading_method(profile: RegisteredProfile) -> str:
+    """Return the method that reads a profile.
+
+    Args:
+        profile: The profile.
+
+    Raises:
+        click.ClickException: Where it has none.
+    """
+    for method in _READING_METHODS:
+        if method in profile.endpoint.methods:
+            return method
+    raise click.ClickException(
+        "This profile cannot be read. Enable a method that reads it:\n\n"
+        '    app.config["PROFILE_METHODS"] = ["POST", "DELETE"]'
+    )
+
+
 def build_request(profile: RegisteredProfile, token: str) -> ClientRequest:
     """Return the request that reads a profile, with the token in the app's first location.
 
@@ -59,10 +77,9 @@ def build_request(profile: RegisteredProfile, token: str) -> ClientRequest:
         token: The access token.
 
     Raises:
-        click.ClickException: Where the URL has variable parts.
+        click.ClickException: Where the profile cannot be read, or its URL has variable parts.
     """
-    methods = profile.endpoint.methods
-    method = next(method for method in _READING_METHODS if method in methods)
+    method = reading_method(profile)
     body = "{}" if method == "PATCH" else None
     url = _build_url(profile.rule)
     request = ClientRequest(method, url, {"Content-Type": "application/json"}, body)

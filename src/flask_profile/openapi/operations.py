@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from flask_jwt_extended.exceptions import FreshTokenRequired
+
 from ..errors import (
     ERROR_RESPONSES,
     BodyTooLargeError,
@@ -15,12 +17,14 @@ from ..errors import (
     InvalidFieldsError,
     MalformedBodyError,
     PreconditionFailedError,
+    ReferencedError,
     RefusalError,
     UnsupportedMediaTypeError,
     UserInactiveError,
 )
 from .request_bodies import describe_image_body, describe_patch_body, describe_post_body
 from .responses import (
+    NO_ACCOUNT,
     NO_AVATAR,
     NOT_MODIFIED,
     PROFILE,
@@ -88,6 +92,12 @@ _OPERATIONS = {
             UnsupportedMediaTypeError,
         ),
     ),
+    ("profile", "DELETE"): Operation(
+        summary="Delete the account of the token's user",
+        conditions=("If-Match",),
+        successes=(NO_ACCOUNT,),
+        refusals=(ReferencedError, PreconditionFailedError),
+    ),
     ("avatar", "PUT"): Operation(
         summary="Set the avatar of the token's user",
         conditions=("If-Match",),
@@ -125,8 +135,9 @@ def describe_operation(
     body = operation.body(schemas, endpoint.resource.settings) if operation.body else {}
     security = security_requirements(method, body)
     errors = _possible_errors(operation, method, endpoint)
+    path = tag if endpoint.name == "profile" else f"{tag}.{endpoint.name}"
     return {
-        "operationId": f"{tag.replace('.', '_')}_{method.lower()}",
+        "operationId": f"{path.replace('.', '_')}_{method.lower()}",
         "summary": operation.summary,
         "tags": [tag],
         "parameters": [
@@ -150,8 +161,11 @@ def _possible_errors(
         possible.add(UnsupportedMediaTypeError)
     if settings.require_active:
         possible.add(UserInactiveError)
+    if endpoint.name == "profile" and method in settings.methods_with_fresh_token:
+        possible.add(FreshTokenRequired)
+    conditional = (RefusalError, UserInactiveError, FreshTokenRequired)
     return [
         error
         for error in ERROR_RESPONSES
-        if error in possible or not issubclass(error, (RefusalError, UserInactiveError))
+        if error in possible or not issubclass(error, conditional)
     ]

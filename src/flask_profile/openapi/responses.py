@@ -40,6 +40,7 @@ class Success:
 PROFILE = Success(200, "The profile")
 PROFILE_WITH_ETAG = Success(200, "The profile", "ETag")
 NOT_MODIFIED = Success(304, "The profile has not changed", "ETag")
+NO_ACCOUNT = Success(204, "The account is deleted or deactivated")
 NO_AVATAR = Success(204, "There is no avatar any more")
 
 

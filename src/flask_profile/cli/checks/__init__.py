@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ...auth import has_user_loader
 from ...errors import ConfigurationError
 from ..profiles import registered_profiles
+from .deletion import check_deletion
 from .mode import check_mode
 from .problem import Problem
 from .schema import check_loaded_attributes, check_sent_names
@@ -50,13 +51,14 @@ def _check_profile(app: Flask, endpoint: Endpoint) -> Iterator[Problem]:
             yield Problem("configuration", str(error))
         return
     try:
-        _ = endpoint.resource.write_policy
+        endpoint.resource.require_changes_possible()
     except ConfigurationError as error:
         yield Problem("configuration", str(error))
     if "PATCH" in endpoint.methods:
         yield from check_loaded_attributes(schema, query.mapper.class_)
     yield from check_tables(app, query)
     yield from check_index(query)
+    yield from check_deletion(endpoint.resource.settings, query)
 
 
 def _loads_users_itself(app: Flask) -> bool:

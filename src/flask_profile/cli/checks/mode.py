@@ -19,4 +19,5 @@ def check_mode(app: Flask) -> Iterator[Problem]:
             "The app is in debug or testing mode. An exception then does not become a 500 "
             "response: in production, everybody could see it. There, enable neither mode:\n\n"
             "    flask --no-debug profile check",
+            level="warning",
         )

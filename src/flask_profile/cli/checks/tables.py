@@ -70,6 +70,7 @@ def check_index(query: ProfileQuery) -> Iterator[Problem]:
             f"{query.mapper.class_.__name__}.{query.key} has no index, so each request reads the "
             "whole table. In the model, and in a migration, write:\n\n"
             f"    {query.key} = mapped_column(unique=True)",
+            level="warning",
         )
 
 
