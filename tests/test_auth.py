@@ -216,6 +216,12 @@ def test_the_header_name_and_type_are_read_from_the_config(host):
     assert response.headers["Vary"] == "X-Token"
     refused = host_app.client.post("/api/profile/", headers={"X-Token": "JWT"})
     assert refused.json == BAD_HEADER
+    assert refused.headers["WWW-Authenticate"] == 'JWT realm="api"'
+
+
+def test_without_a_header_type_the_challenge_says_bearer(host):
+    refused = host(JWT_HEADER_TYPE="").client.post("/api/profile/")
+    assert refused.headers["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
 def test_an_authorization_header_is_ignored_if_tokens_are_read_from_cookies(host):

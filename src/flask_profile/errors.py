@@ -137,9 +137,9 @@ class ErrorResponse:
         values = {"method": cut(method), "media_type": cut(media_type)}
         return json.dumps({name: text.format(**values) for name, text in body.items()})
 
-    def challenge(self, realm: str) -> str:
+    def challenge(self, scheme: str, realm: str) -> str:
         """Return the value of ``WWW-Authenticate`` (RFC 6750 section 3, RFC 9470 section 3)."""
-        challenge = f'Bearer realm="{realm}"'
+        challenge = f'{scheme} realm="{realm}"'
         if self.reason is None:
             return challenge
         return f'{challenge}, error="{self.error_code}", error_description="{self.reason}"'

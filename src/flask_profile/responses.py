@@ -45,6 +45,12 @@ class Responder:
         names = token_headers(self._app.config)
         return headers | ({"Vary": ", ".join(names)} if names else {})
 
+    @cached_property
+    def _scheme(self) -> str:
+        """The authentication scheme of the header, which a host may have changed."""
+        scheme: str = self._app.config.get("JWT_HEADER_TYPE") or "Bearer"
+        return scheme
+
     def json(self, body: str, status: int = 200) -> Response:
         """Return a response with a JSON text."""
         return self._app.response_class(body, status, self._headers, mimetype="application/json")
@@ -82,7 +88,7 @@ class Responder:
             body = json.dumps(error.messages, default=str)
         response = self.json(body, row.status)
         if row.status == 401:
-            response.headers["WWW-Authenticate"] = row.challenge(self._realm)
+            response.headers["WWW-Authenticate"] = row.challenge(self._scheme, self._realm)
         if row is UNAVAILABLE:
             response.headers["Retry-After"] = "1"
         if isinstance(error, UnsupportedMediaTypeError) and request.method == "PATCH":

@@ -40,7 +40,7 @@ def test_the_commands_of_getting_started_print_what_it_describes(tmp_path: Path)
 
     failed_check = run_shell(secret, check)
     assert failed_check.returncode == 1
-    assert failed_check.stdout.startswith("missing_table (profile)")
+    assert failed_check.stdout.startswith("error: missing_table (profile)")
     seeded = run_shell(secret, seed_database)
     assert seeded.returncode == 0, seeded.stderr
     ready, shown = seeded.stdout.split("\n", 1)
