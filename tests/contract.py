@@ -84,6 +84,7 @@ USER_NOT_FOUND, METHOD_NOT_ALLOWED, UNSUPPORTED_MEDIA_TYPE = "not found", "metho
 NOT_MODIFIED, EDITED, REMOVED = "not modified", "edited", "removed"
 UNREADABLE, INVALID, CHANGED = "unreadable", "invalid", "changed"
 UNACCEPTABLE = "not accepted by the database"
+NOT_FRESH, STILL_REFERENCED = "not fresh", "still referenced"
 BROKEN_IMAGE, UNSUPPORTED_IMAGE, TOO_LARGE = "broken image", "unsupported image", "too large"
 
 PATCH_TYPES = "application/json, application/merge-patch+json"
@@ -95,6 +96,8 @@ METHODS_BY_RESPONSE = {
     UNREADABLE: {"PATCH"},
     INVALID: {"PATCH"},
     UNACCEPTABLE: {"PATCH"},
+    NOT_FRESH: {"DELETE"},
+    STILL_REFERENCED: {"DELETE"},
     CHANGED: {"GET", "HEAD", "PATCH", "PUT", "DELETE"},
     TOO_LARGE: {"POST", "GET", "HEAD", "PATCH", "PUT", "DELETE"},  # A token may be in the body.
     BROKEN_IMAGE: {"PUT"},
@@ -138,6 +141,8 @@ def identify_response(
     """
     challenge = 'Bearer realm="api"'
     invalid = challenge + ', error="invalid_token", error_description="{}"'
+    insufficient = challenge + ', error="insufficient_user_authentication"'
+    insufficient += ', error_description="The token is not fresh"'
     reasons = {invalid.format(reason): reason for reason in REASONS}
     method_body = {"detail": f'Method "{method[:100]}" not allowed.'}
     media_type_body = {"detail": f'Unsupported media type "{media_type[:100]}" in request.'}
@@ -154,8 +159,10 @@ def identify_response(
         (BAD_HEADER_VALUE, 401, json.dumps(BAD_HEADER), challenge),
         (INACTIVE_USER, 401, json.dumps(INACTIVE), invalid.format("User is inactive")),
         *((reason, 401, json.dumps(NOT_VALID), text) for text, reason in reasons.items()),
+        (NOT_FRESH, 401, json.dumps(FRESH_REQUIRED), insufficient),
         (USER_NOT_FOUND, 404, json.dumps(NOT_FOUND), None),
         (METHOD_NOT_ALLOWED, 405, json.dumps(method_body), None),
+        (STILL_REFERENCED, 409, json.dumps(REFERENCED), None),
         (CHANGED, 412, json.dumps(CHANGED_BODY), None),
         (TOO_LARGE, 413, json.dumps(TOO_LARGE_BODY), None),
         (UNSUPPORTED_MEDIA_TYPE, 415, json.dumps(media_type_body), None),

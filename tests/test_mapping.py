@@ -211,6 +211,30 @@ class TestActive:
         assert parse(host.post()) == (200, ALICE_PROFILE)
         assert patch(host, {"number_phone": "1"}).status_code == 200
 
+    @pytest.mark.parametrize(
+        ("value", "status"),
+        [
+            *((True, 200), (1, 200), (1.0, 200), (False, 401), (0, 401), (None, 401)),
+            *(("f", 500), ("1", 500), ("", 500), (-1, 500), (5, 500), (CLOSED, 500), ([], 500)),
+        ],
+    )
+    def test_only_true_and_false_decide(self, value, status, host):
+        class Short(Schema):
+            is_active = fields.Raw(attribute="enabled")
+
+        host = host(model=None, with_db=False, PROFILE_SCHEMA=Short)
+        host.jwt.user_lookup_loader(lambda *_: SimpleNamespace(enabled=value))
+        assert host.post().status_code == status
+
+    def test_a_column_of_something_else_is_a_configuration_error(self, legacy):
+        class ByPhone(LegacyProfile):
+            is_active = fields.Boolean(attribute="phone", dump_only=True)
+
+        host = legacy(schema=ByPhone, TESTING=True)
+        with pytest.raises(ConfigurationError, match="neither true nor false") as raised:
+            host.post()
+        assert "hybrid_property(lambda user: user.phone …)" in str(raised.value)
+
     def test_without_the_setting_an_inactive_user_is_served(self, legacy):
         host = legacy(values={"active": False}, PROFILE_REQUIRE_ACTIVE=False)
         assert parse(host.post()) == (200, ALICE_PROFILE | {"is_active": False})

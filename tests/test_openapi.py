@@ -137,7 +137,8 @@ def test_it_has_the_parameters_of_the_url_prefix(host):
 def test_a_primary_key_that_is_not_an_integer_is_a_string(host):
     document = openapi_spec(host(model=model_with_id(Uuid)).app)
     profile = document["components"]["schemas"]["Profile"]
-    assert profile["properties"]["id"] == {"type": "string", "readOnly": True}
+    expected = {"type": "string", "format": "uuid", "readOnly": True}
+    assert profile["properties"]["id"] == expected
 
 
 class Team(Schema):

@@ -45,6 +45,27 @@ def has_column(mapper: Mapper[Any], attribute: str) -> bool:
     return attribute in mapper.column_attrs or is_hybrid(mapper, attribute)
 
 
+def is_active(value: object, attribute: str) -> bool:
+    """Tell whether a user is active by the value of an attribute; null means that it is not.
+
+    Args:
+        value: The value.
+        attribute: The name of the attribute.
+
+    Raises:
+        ConfigurationError: Where the value says neither, such as a role or a status.
+    """
+    if any(value == known for known in (True, False, None)):
+        return bool(value)
+    raise ConfigurationError(
+        f"The attribute {attribute!r} says whether a user is active, but a value of it, of the type "
+        f"{type(value).__name__}, is neither true nor false. In the model, write what it means, and "
+        "name that in the schema:\n\n"
+        f"    is_enabled = hybrid_property(lambda user: user.{attribute} …)\n\n"
+        '    is_active = fields.Boolean(attribute="is_enabled", dump_only=True)'
+    )
+
+
 @dataclass(frozen=True)
 class AvatarAttribute:
     """The attribute that an upload sets.

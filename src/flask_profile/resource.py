@@ -18,6 +18,7 @@ from .inspection import inspect_schema, make_schema
 from .mapping import (
     find_active_attribute,
     find_avatar_attribute,
+    is_active,
     map_attribute,
     require_possible_attribute,
 )
@@ -167,7 +168,11 @@ class Resource:
 
     def require_active(self, user: Any) -> None:
         """Raise UserInactiveError where the user is not active, and the host requires that."""
-        if self.settings.require_active and not get_value(user, self._active_attribute(user)):
+        if not self.settings.require_active:
+            return
+        attribute = self._active_attribute(user)
+        value = get_value(user, attribute)
+        if value is not True and not is_active(value, attribute):
             raise UserInactiveError
 
     @cached_property

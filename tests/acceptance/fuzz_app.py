@@ -31,7 +31,7 @@ CONFIGS: dict[str, dict[str, Any]] = {name.replace(" ", "-"): HOSTS[name] for na
     "json": HS256 | {"JWT_TOKEN_LOCATION": ["json"]},
     "full": HS256
     | {
-        "PROFILE_METHODS": ["GET", "PATCH", "POST"],
+        "PROFILE_METHODS": ["DELETE", "GET", "PATCH", "POST"],
         "PROFILE_AVATARS": True,
         "PROFILE_AVATAR_SIZE": 16,
         "PROFILE_AVATAR_MAX_BYTES": MAX_IMAGE,
@@ -40,6 +40,7 @@ CONFIGS: dict[str, dict[str, Any]] = {name.replace(" ", "-"): HOSTS[name] for na
 }
 INACTIVE = {"id": 7, "username": "ann", "email": "ann@example.com", "is_active": False}
 EVE = {"id": 4_000_008, "username": "eve", "email": "eve@example.com"}  # Edits change her row only.
+DOOMED = range(5_000_001, 5_000_301)  # The ids of users who delete their accounts.
 MEMBER_AS_JSON = JOHN_AS_JSON.replace("1", f'"{USER_UUID}"', 1)
 
 
@@ -86,6 +87,10 @@ def create_tables() -> None:
         db.create_all()
         users = [user(**JOHN), user(**INACTIVE), user(**JOHN | EVE | {"avatar": None})]
         db.session.add_all([*users, member(**JOHN | {"id": USER_UUID})])
+        db.session.add_all(
+            user(id=number, username=f"u{number}", email=f"{number}@example.com")
+            for number in DOOMED
+        )
         db.session.commit()
         db.session.remove()
         db.engine.dispose()
@@ -104,7 +109,8 @@ def fetch_unedited_rows() -> list[tuple[Any, ...]]:
     """Return all rows that no request may change."""
     _, user, member, _ = create_apps()
     table = user.__table__
-    others = select(table).where(table.c.id != EVE["id"]).order_by(table.c.id)
+    is_edited = table.c.id.in_([EVE["id"], *DOOMED])
+    others = select(table).where(~is_edited).order_by(table.c.id)
     return fetch_rows(others) + fetch_rows(select(member.__table__))
 
 

@@ -11,11 +11,12 @@ from werkzeug.http import generate_etag
 
 import contract as c
 from conftest import JOHN_AS_JSON
-from fuzz_app import EVE
+from fuzz_app import DOOMED, EVE
 from fuzz_cases import BEARER, JSON, Case, make_request
 from hostile import TOKENS, claims, fits_in_header, make_token
 
-PROFILE_ALLOW, AVATAR_ALLOW = "GET, HEAD, OPTIONS, PATCH, POST", "DELETE, OPTIONS, PUT"
+PROFILE_ALLOW = "DELETE, GET, HEAD, OPTIONS, PATCH, POST"
+AVATAR_ALLOW = "DELETE, OPTIONS, PUT"
 EVE_BEARER = f"Authorization: Bearer {make_token(claims(sub=str(EVE['id'])))}"
 EDITED_FIELDS = {
     "first_name": c.JSON_STRING,
@@ -78,9 +79,28 @@ def make_token_for_any_method(rng: random.Random) -> Case:
     method = rng.choice(["GET", "HEAD", *(() if expected == c.PROFILE else EDIT_URLS)])
     url = EDIT_URLS.get(method, "/api/profile/")
     bearer = f"Authorization: Bearer {token}"
+    allowed = {expected}
+    if method == "DELETE" and rng.random() < 0.5:
+        url = PROFILE_URL  # Some reasons are found only after the token is known not to be fresh.
+        allowed.add(c.NOT_FRESH)
     return make_full_app_request(
-        {expected}, bearer, JSON, method=method, url=url, body=b'{"first_name": "x"}'
+        allowed, bearer, JSON, method=method, url=url, body=b'{"first_name": "x"}'
     )
+
+
+def make_account_removal(rng: random.Random) -> Case:
+    """Return a deletion by a user who may be gone already, or by Eve, whose token is not fresh."""
+    doomed = claims(sub=str(rng.choice(DOOMED)), fresh=True)
+    allowed, bearer = {c.REMOVED, c.USER_NOT_FOUND}, f"Authorization: Bearer {make_token(doomed)}"
+    headers: list[str] = []
+    if rng.random() < 0.2:
+        allowed, bearer = {c.NOT_FRESH}, EVE_BEARER
+    elif rng.random() < 0.5:
+        allowed = {c.CHANGED, c.USER_NOT_FOUND}
+        headers = [f"If-Match: {rng.choice(['x', ETAG, '', 'W/'])}"]
+    url = rng.choice([PROFILE_URL, PROFILE_URL.rstrip("/")])
+    body = rng.choice([b"", b"{}", rng.randbytes(9)])
+    return make_full_app_request(allowed, bearer, *headers, method="DELETE", url=url, body=body)
 
 
 def make_disallowed_method(rng: random.Random) -> Case:

@@ -8,7 +8,12 @@ from collections.abc import Callable
 from fuzz_avatars import make_avatar_removal, make_avatar_upload
 from fuzz_cases import Case
 from fuzz_edits import make_merge, make_patch
-from fuzz_full_app import make_disallowed_method, make_read, make_token_for_any_method
+from fuzz_full_app import (
+    make_account_removal,
+    make_disallowed_method,
+    make_read,
+    make_token_for_any_method,
+)
 from fuzz_messages import (
     make_broken_body,
     make_headers,
@@ -48,6 +53,7 @@ REQUEST_KINDS: dict[Callable[[random.Random], Case], int] = {
     make_merge: 4,
     make_avatar_upload: 8,
     make_avatar_removal: 2,
+    make_account_removal: 2,
 }
 
 

@@ -2,14 +2,15 @@
 
     .ci/run kills
 
-Clients edit profiles and upload and remove avatars in an app that gunicorn serves with one worker.
+Clients edit and delete profiles, and upload and remove avatars, in an app that gunicorn serves with
+one worker. A profile that is deleted is added again, with the same primary key.
 The worker gets SIGKILL at random moments, and just after a file has been created or removed. The
 database is a SQLite file, or a separate one on a server. The storage is a directory. The
 script exits with status 1 in these cases:
 
 - A row has neither its old state nor the state that the interrupted change would give it.
 - A row names a file that is missing, broken or wrong.
-- There are more files without a row than uploads and removals that were interrupted.
+- There are more files without a row than uploads, removals and deletions that were interrupted.
 
 It needs Linux and gunicorn.
 """
@@ -61,6 +62,10 @@ class State(NamedTuple):
 
     name: str = ""
     colour: int | None = None
+    is_deleted: bool = False
+
+
+DELETED = State(is_deleted=True)
 
 
 class Change(NamedTuple):
@@ -149,19 +154,23 @@ class Client(threading.Thread):
         user = self._random.choice([*self.states])
         before = self.states[user]
         change = self._choose_change(number, before)
-        if self._run.send(user, change):
-            self.states[user] = change.state
-            return
-        now = self._run.read_state(user)
-        if now not in {before, change.state}:
-            raise UnexpectedStateError(
-                f"The state is {now}, which is neither {before} nor {change.state}."
-            )
+        now = change.state
+        if not self._run.send(user, change):
+            now = self._run.read_state(user)
+            if now not in {before, change.state}:
+                raise UnexpectedStateError(
+                    f"The state is {now}, which is neither {before} nor {change.state}."
+                )
+            self.interrupted.append((change, now == change.state))
+        if now == DELETED:
+            self._run.add_user(user)
+            now = State()
         self.states[user] = now
-        self.interrupted.append((change, now == change.state))
 
     def _choose_change(self, number: int, before: State) -> Change:
-        kind = self._random.choices(["PUT", "DELETE", "PATCH"], [5, 2, 3])[0]
+        kind = self._random.choices(["PUT", "DELETE", "PATCH", "account"], [5, 2, 3, 2])[0]
+        if kind == "account":
+            return Change("DELETE", "", b"", DELETED)
         if kind == "PATCH":
             name = f"number {number}"
             # A merge into the JSON column: it has two members, whatever came before.
@@ -190,9 +199,8 @@ class Run:
         with self._app.app_context():
             db.create_all()
             for user in range(1, CLIENTS * USERS_OF_EACH + 1):
-                db.session.add(User(id=user, username=f"user {user}", email=f"{user}@example.com"))
+                self.add_user(user)
                 self._tokens[user] = create_access_token(str(user), expires_delta=False)
-            db.session.commit()
             db.engine.dispose()
         command = [sys.executable, "-m", "gunicorn", "kills_host:create_app()", "--preload"]
         command += [f"--threads={CLIENTS}", f"--bind=127.0.0.1:{self._port}"]
@@ -243,14 +251,23 @@ class Run:
         """Read a row, as soon as no interrupted transaction locks it."""
         with self._app.app_context():
             columns = (User.first_name, User.last_name, User.avatar, User.prefs)
-            row = db.session.execute(select(*columns).filter_by(id=user).with_for_update()).one()
+            query = select(*columns).filter_by(id=user).with_for_update()
+            row = db.session.execute(query).one_or_none()
             db.session.rollback()
         with self._lock:
             self.rows_checked += 1
+        if row is None:
+            return DELETED
         merged = row.prefs or {"name": "", "": 0}
         if not row.first_name == row.last_name == merged["name"] or len(merged) != 2:
             raise UnexpectedStateError(f"A change has been applied in part: {row}")
         return State(row.first_name, self.storage.colour_of(row.avatar))
+
+    def add_user(self, user: int) -> None:
+        """Add a row, as a new user has it."""
+        with self._app.app_context():
+            db.session.add(User(id=user, username=f"user {user}", email=f"{user}@example.com"))
+            db.session.commit()
 
     def avatars(self) -> set[str]:
         """Return the names of all files that a row names."""
@@ -318,7 +335,7 @@ def check(run: Run, changes: int, kills: int, seed: str) -> list[int]:
     orphans = run.storage.orphans(run.avatars())
     if len(orphans) > avatar_changes:
         raise UnexpectedStateError(
-            f"Only {avatar_changes} avatar changes were interrupted, but no row names {orphans}."
+            f"Only {avatar_changes} of these were interrupted, but no row names {orphans}."
         )
     if not interrupted:
         raise UnexpectedStateError("No kill has interrupted a change.")

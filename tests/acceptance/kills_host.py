@@ -1,4 +1,4 @@
-"""The app that kills.py serves and kills, with editable profiles and avatars in a directory."""
+"""The app that kills.py serves and kills: profiles to edit and delete, avatars in a directory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def create_app() -> Flask:
     app = Flask(__name__)
     app.config["JWT_SECRET_KEY"] = "a secret of more than thirty-two bytes"
     app.config["SQLALCHEMY_DATABASE_URI"] = os.environ["DATABASE"]
-    app.config["PROFILE_METHODS"] = ["PATCH"]
+    app.config["PROFILE_METHODS"] = ["DELETE", "PATCH"]
+    app.config["PROFILE_FRESH_METHODS"] = []
     app.config["PROFILE_SCHEMA"] = EditableProfile
     app.config["PROFILE_AVATARS"] = True
     app.config["PROFILE_MEDIA_STORAGE"] = os.environ["MEDIA"]

@@ -47,7 +47,7 @@ class CustomSchema(ProfileSchema):
 
 
 ALL_FEATURES = {
-    "PROFILE_METHODS": ["GET", "PATCH", "POST"],
+    "PROFILE_METHODS": ["DELETE", "GET", "PATCH", "POST"],  # The token is not fresh.
     "PROFILE_AVATARS": True,
     "PROFILE_MEDIA_STORAGE": "memory://",
 }
@@ -58,6 +58,7 @@ APPS: dict[str, dict[str, Any]] = {
     | {"PROFILE_SCHEMA": CustomSchema, "PROFILE_URL_PREFIX": "/v2/me"},
     "cookies with CSRF": ALL_FEATURES | {"JWT_TOKEN_LOCATION": ["cookies"]},
     "JSON required": {"PROFILE_REQUIRE_JSON": True},
+    "deletion": {"PROFILE_METHODS": ["DELETE", "POST"], "PROFILE_FRESH_METHODS": []},
 }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields
-from sqlalchemy import Column, Integer
+from sqlalchemy import Column, Integer, Uuid
 
 from ..auth import has_user_loader
 from ..columns import IntegerRange, TextLength, find_column
@@ -122,8 +122,9 @@ def _annotate_field(shown_field: fields.Field[Any], column: object) -> None:
     described: JsonObject = {}
     is_nullable = not isinstance(column, Column) or bool(column.nullable)
     if isinstance(shown_field, Identifier):
-        is_integer = isinstance(column, Column) and isinstance(column.type, Integer)
-        described = {"type": "integer" if is_integer else "string"}
+        type_ = getattr(column, "type", None)
+        described = {"type": "integer" if isinstance(type_, Integer) else "string"}
+        described |= {"format": "uuid"} if isinstance(type_, Uuid) else {}
     elif isinstance(shown_field, UtcDateTime):
         described = {"type": "string", "format": "date-time"}
     elif isinstance(shown_field, MediaUrl):
