@@ -58,9 +58,9 @@ def is_active(value: object, attribute: str) -> bool:
     if any(value == known for known in (True, False, None)):
         return bool(value)
     raise ConfigurationError(
-        f"The attribute {attribute!r} says whether a user is active, but a value of it, of the type "
-        f"{type(value).__name__}, is neither true nor false. In the model, write what it means, and "
-        "name that in the schema:\n\n"
+        f"The attribute {attribute!r} says whether a user is active, but a value of it, a "
+        f"{type(value).__name__}, is neither true nor false. In the model, write what it means, "
+        "and name that in the schema:\n\n"
         f"    is_enabled = hybrid_property(lambda user: user.{attribute} …)\n\n"
         '    is_active = fields.Boolean(attribute="is_enabled", dump_only=True)'
     )
