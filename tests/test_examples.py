@@ -121,6 +121,22 @@ def test_the_demo_lets_a_user_edit_their_profile(demo):
     assert client.get("/api/profile/", headers=headers).json["first_name"] == "Sara"
 
 
+def test_the_demo_lets_a_user_delete_the_account_and_brings_it_back(demo):
+    client = demo["app"].test_client()
+    tokens = sign_in(demo, "sara@example.com").json
+    stale = client.post(
+        "/api/token/refresh/", headers={"Authorization": f"Bearer {tokens['refresh']}"}
+    )
+    headers = {"Authorization": f"Bearer {stale.json['access']}"}
+    assert client.delete("/api/profile/", headers=headers).json["code"] == "fresh_token_required"
+    headers = {"Authorization": f"Bearer {tokens['access']}"}
+    assert client.delete("/api/profile/", headers=headers).status_code == 204
+    assert sign_in(demo, "sara@example.com").status_code == 401
+    assert client.post("/api/demo-reset/", data="{}").status_code == 415
+    assert client.post("/api/demo-reset/", json={}).status_code == 204
+    assert sign_in(demo, "sara@example.com").status_code == 200
+
+
 def test_the_secret_of_the_demo_is_readable_by_its_owner_only(demo):
     assert (demo["folder"] / "jwt_secret").stat().st_mode & 0o077 == 0
 

@@ -34,7 +34,7 @@ from flask_jwt_extended import (
     jwt_required,
 )
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Mapped
 from werkzeug.exceptions import NotFound
 from werkzeug.security import check_password_hash, generate_password_hash
@@ -67,6 +67,9 @@ demo = Blueprint(
 class User(ProfileMixin, db.Model):  # type: ignore[name-defined, misc]
     """A user, with the columns of a profile and a password hash that no profile contains."""
 
+    # SQLite must not give the primary key of a deleted user again: old tokens would match.
+    __table_args__ = {"sqlite_autoincrement": True}
+
     password_hash: Mapped[str]
 
 
@@ -78,7 +81,7 @@ def create_app(instance_path: str | None = None) -> Flask:
     Path(app.instance_path).mkdir(parents=True, exist_ok=True)
     app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///demo.db"  # In the instance folder.
     app.config["JWT_ACCESS_TOKEN_EXPIRES"] = timedelta(hours=12)
-    app.config["PROFILE_METHODS"] = ["GET", "PATCH", "POST"]
+    app.config["PROFILE_METHODS"] = ["DELETE", "GET", "PATCH", "POST"]
     app.config["PROFILE_AVATARS"] = True
     app.config["PROFILE_MEDIA_STORAGE"] = "media"  # In the instance folder too.
     app.config.from_prefixed_env()  # FLASK_JWT_SECRET_KEY, FLASK_PROFILE_URL_PREFIX, …
@@ -208,7 +211,9 @@ def sign_in() -> ResponseReturnValue:
     if user is None:
         return {"detail": "No active user has this email and password."}, 401
     identity = str(user.id)
-    return {"access": create_access_token(identity), "refresh": create_refresh_token(identity)}
+    # The password was just checked: for five minutes, the token may delete the account.
+    access = create_access_token(identity, fresh=timedelta(minutes=5))
+    return {"access": access, "refresh": create_refresh_token(identity)}
 
 
 def authenticate(email: str, password: str) -> User | None:
@@ -226,6 +231,16 @@ def authenticate(email: str, password: str) -> User | None:
 def refresh() -> ResponseReturnValue:
     """Return a new access token for a refresh token."""
     return {"access": create_access_token(get_jwt_identity())}
+
+
+@demo.post("/api/demo-reset/")
+def reset() -> ResponseReturnValue:
+    """Bring back the users of a new database. This is for the demo only, too."""
+    request.get_json()  # Other websites cannot send JSON.
+    db.session.execute(delete(User))
+    db.session.add_all(create_demo_users())
+    db.session.commit()
+    return "", 204
 
 
 @demo.get("/media/<path:name>")
@@ -267,6 +282,7 @@ def print_curl_lines(app: Flask, port: int) -> None:
         "a read-only field, 400": f"""{edit} -d '{{"is_staff": true}}'""",
         "a new avatar, 200": f"{curl} PUT {profile}avatar/ {john} -F {image}",
         "no avatar, 204": f"{curl} DELETE {profile}avatar/ {john}",
+        "no account, with a token that is not fresh, 401": f"{curl} DELETE {profile} {john}",
     }
     print(f"Open {page} in a browser, or try it from another terminal:\n")
     for title, line in lines.items():

@@ -13,6 +13,7 @@ from browser_page import check_copy, check_docs, check_errors, check_keyboard
 from browser_profile import (
     check_avatar,
     check_badges_and_failures,
+    check_deletion,
     check_edits,
     check_sign_in,
 )
@@ -39,6 +40,7 @@ def check_full_demo(visit: Visit, folder: Path) -> None:
     check_avatar(visit, folder)
     visit.sign_out()
     check_badges_and_failures(visit, folder)
+    check_deletion(visit, folder)
     check_keyboard(visit)
     check_docs(visit, token)
 
@@ -48,7 +50,7 @@ def check_read_only_demo(visit: Visit, folder: Path, *, get: bool, refused: str)
     page = visit.page
     page.goto(visit.origin)
     visit.sign_in("alice_wonder")
-    for name in ("edit", "upload", "remove", "progress"):
+    for name in ("edit", "upload", "remove", "delete", "progress"):
         assert page.locator(f"#{name}").is_hidden(), name
     assert visit.text("#request strong").startswith("GET" if get else "POST")
     visit.check_curl(folder)

@@ -61,7 +61,7 @@ def check_edits(visit: Visit, folder: Path) -> None:
     assert visit.focused() == "first_name", visit.focused()
     page.fill("#number_phone", "0123456789012")
     page.fill("#last_name", "x" * 201)
-    page.click("#profile form .primary")
+    page.click("#changes .primary")
     visit.wait_for_message("#profile", "not saved")
     for field in ("last_name", "number_phone"):
         entry = page.locator(f"#{field}")
@@ -79,7 +79,7 @@ def check_edits(visit: Visit, folder: Path) -> None:
     page.fill("#number_phone", "")
     page.press("#number_phone", "Enter")
     visit.wait_for_message("#profile", "^Saved")
-    assert page.locator("#profile form").is_hidden()
+    assert page.locator("#changes").is_hidden()
     assert visit.focused() == "edit", visit.focused()
     assert visit.text("#name") == " ".join(HOSTILE_NAME.split())
     assert visit.text("[data-field=number_phone]") == "none"
@@ -93,7 +93,7 @@ def check_edits(visit: Visit, folder: Path) -> None:
     page.click("#edit")
     page.fill("#last_name", "Mine")
     visit.run_curl(folder, (etag, "*"), (HOSTILE_NAME.split()[1].replace('"', '\\"'), "Other"))
-    page.click("#profile form .primary")
+    page.click("#changes .primary")
     visit.wait_for_message("#profile", "Not saved: the profile has changed")
     assert "412" in visit.text("#response strong")
     assert page.input_value("#last_name") == "Mine"
@@ -101,7 +101,7 @@ def check_edits(visit: Visit, folder: Path) -> None:
     assert "Other" in visit.text("#name")
     visit.audit("a conflict")
     visit.expect_errors(412)
-    page.click("#profile form .primary")
+    page.click("#changes .primary")
     visit.wait_for_message("#profile", "^Saved")
     assert visit.text("#name").endswith("Mine")
 
@@ -112,7 +112,7 @@ def check_edits(visit: Visit, folder: Path) -> None:
     assert "Nobody" not in visit.text("#name")
     page.click("#edit")
     page.fill("#first_name", "Alice")
-    page.click("#profile form .primary")
+    page.click("#changes .primary")
     visit.wait_for_message("#profile", "^Saved")
     assert visit.text("#name") == "Alice Mine"
     visit.expect_errors()
@@ -212,7 +212,7 @@ def check_badges_and_failures(visit: Visit, folder: Path) -> None:
     users = sqlite3.connect(folder / "demo.db")
     with users:
         users.execute("UPDATE user SET is_active = 0 WHERE id = 3")
-    page.click("#profile form .primary")
+    page.click("#changes .primary")
     visit.wait_for_message("#sign-in", "User is inactive")
     assert page.locator("#profile").is_hidden()
     assert visit.focused() == "sign-in-title", visit.focused()
@@ -220,3 +220,35 @@ def check_badges_and_failures(visit: Visit, folder: Path) -> None:
     with users:
         users.execute("UPDATE user SET is_active = 1 WHERE id = 3")
     users.close()
+
+
+def check_deletion(visit: Visit, folder: Path) -> None:
+    """Delete an account after entering the password, and bring it back by a reset."""
+    page = visit.page
+    visit.sign_in("sara_staff")
+    page.click("#delete")
+    assert visit.focused() == "confirm-password", visit.focused()
+    visit.audit("confirming a deletion")
+    page.click("#keep")
+    assert visit.focused() == "delete", visit.focused()
+    page.click("#delete")
+    page.fill("#confirm-password", "wrong")
+    page.press("#confirm-password", "Enter")
+    visit.wait_for_message("#profile", "not the password")
+    visit.expect_errors(401)
+    page.fill("#confirm-password", "demo-password")
+    page.click("#confirm .primary")
+    visit.wait_for_message("#sign-in", "The account is deleted")
+    assert page.locator("#profile").is_hidden()
+    assert visit.focused() == "sign-in-title", visit.focused()
+    assert visit.text("#request strong") == "DELETE /api/profile/ HTTP/1.1"
+    assert visit.text("#response strong").startswith("HTTP/1.1 204")
+    assert page.get_by_role("button", name="sara_staff").count() == 0
+    visit.audit("a deleted account")
+    assert visit.run_curl(folder)[0] == "HTTP/1.1 404 NOT FOUND"
+    visit.expect_errors()
+    page.click("#reset")
+    page.get_by_role("button", name="sara_staff").wait_for()
+    visit.sign_in("sara_staff")
+    visit.sign_out()
+    visit.expect_errors()

@@ -106,6 +106,15 @@ class Visit:
         element = "document.activeElement"
         return str(self.page.evaluate(f"{element}.id || {element}.innerText"))
 
+    def allowed_methods(self) -> str:
+        """Return the methods that the profile allows."""
+        script = """async () => {
+          const response = await fetch("/api/profile/", {method: "OPTIONS"});
+          await response.text();
+          return response.headers.get("Allow");
+        }"""
+        return str(self.page.evaluate(script))
+
     def sign_in(self, username: str) -> None:
         """Sign in with the button of a user."""
         self.page.get_by_role("button", name=username).click()

@@ -5,7 +5,7 @@ import { run, say } from "./messages.js";
 import { show } from "./wire.js";
 
 const panel = document.querySelector("#wire");
-const { profile, avatar, tokens } = document.body.dataset;
+const { profile, avatar, tokens, refresh } = document.body.dataset;
 
 /** Make the buttons; `session` holds the tokens of who is signed in, `methods` what is allowed. */
 export function offerErrors(session, methods) {
@@ -25,6 +25,9 @@ export function offerErrors(session, methods) {
     ["Expired token", 401, () => made("expired")],
     ["Tampered token", 401, () => withToken(tampered(session.access)), "own"],
     ["Refresh token", 401, () => withToken(session.refresh), "own"],
+    ...(methods.includes("DELETE")
+      ? [["Deletion, token not fresh", 401, () => staleDeletion(session.refresh), "own"]]
+      : []),
     ["Inactive user", 401, () => made("inactive")],
     ["Deleted user", 404, () => made("deleted")],
     [`${refused.method} not allowed`, 405, () => refused],
@@ -56,6 +59,12 @@ async function provoke(request, expected) {
 function tampered(token) {
   const [header, claims, signature] = token.split(".");
   return [header, claims, (signature[0] === "A" ? "B" : "A") + signature.slice(1)].join(".");
+}
+
+/** Return a deletion with a token that no password was entered for. */
+async function staleDeletion(token) {
+  const exchange = await send({ method: "POST", url: refresh, headers: bearer(token) });
+  return { method: "DELETE", url: profile, headers: bearer(json(exchange).access) };
 }
 
 /** Return a request whose method is not allowed; GET where there is a place for it. */

@@ -1,5 +1,6 @@
 // Sign-in and sign-out, and what they show.
 
+import { offerDeletion } from "./account.js";
 import { offerErrors } from "./errors.js";
 import { json, problem, send } from "./http.js";
 import { run, say } from "./messages.js";
@@ -8,7 +9,7 @@ import { clear, show } from "./wire.js";
 
 const section = document.querySelector("#sign-in");
 const form = section.querySelector("form");
-const { signIn: url, password } = document.body.dataset;
+const { signIn: url, reset, password } = document.body.dataset;
 
 // In memory only: no storage and no URL has a token, and a reload forgets them.
 const session = { access: null, refresh: null, end };
@@ -23,16 +24,17 @@ async function signIn(credentials) {
   say(section, "");
   section.hidden = true;
   offerErrors(session, methods);
+  offerDeletion(session, methods);
   await open(session);
 }
 
 /** Forget the tokens and what was shown with them. */
-function end(reason = "") {
+function end(reason = "", kind = "error") {
   Object.assign(session, { access: null, refresh: null });
   forget();
   offerErrors(session, methods);
   section.hidden = false;
-  say(section, reason, "error");
+  say(section, reason, kind);
   section.querySelector("h2").focus();
 }
 
@@ -51,6 +53,15 @@ document.querySelector("#sign-out").addEventListener("click", () =>
   run(section, () => {
     clear();
     end();
+  }),
+);
+
+document.querySelector("#reset").addEventListener("click", () =>
+  run(section, async () => {
+    const headers = { "Content-Type": "application/json" };
+    const exchange = await send({ method: "POST", url: reset, headers, body: "{}" });
+    if (exchange.status === 204) location.reload();
+    else say(section, problem(exchange), "error");
   }),
 );
 

@@ -5,7 +5,7 @@ import { run, say } from "./messages.js";
 import { show } from "./wire.js";
 
 const card = document.querySelector("#profile");
-const form = card.querySelector("form");
+const form = card.querySelector("#changes");
 const picture = card.querySelector(".avatar img");
 const initials = card.querySelector(".avatar span");
 const progress = card.querySelector(".progress");
