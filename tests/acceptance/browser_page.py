@@ -11,13 +11,13 @@ ERRORS = {
     "Expired token": 401,
     "Tampered token": 401,
     "Refresh token": 401,
-    "Deletion, token not fresh": 401,
+    "Token not fresh": 401,
     "Inactive user": 401,
     "Deleted user": 404,
 }
 
 
-OWN = {"Tampered token", "Refresh token", "Deletion, token not fresh"}
+OWN = {"Tampered token", "Refresh token", "Token not fresh"}
 
 
 def check_errors(visit: Visit, folder: Path, *, get: bool, refused: str, signed_in: bool) -> None:
@@ -32,7 +32,7 @@ def check_errors(visit: Visit, folder: Path, *, get: bool, refused: str, signed_
     refused_name = f"{refused.split()[0]} not allowed"
     errors = ERRORS | {refused_name: 405}
     if "DELETE" not in visit.allowed_methods():
-        del errors["Deletion, token not fresh"]
+        del errors["Token not fresh"]
     names = [" ".join(text.split()) for text in buttons.all_inner_texts()]
     assert names == [f"{name} {status}" for name, status in errors.items()], names
     for button, (name, status) in zip(buttons.all(), errors.items(), strict=True):
@@ -46,7 +46,7 @@ def check_errors(visit: Visit, folder: Path, *, get: bool, refused: str, signed_
         line = visit.text("#request strong")
         method = "GET" if get else "POST"
         sent = refused if status == 405 else f"{method} /api/profile/"
-        if name.startswith("Deletion"):
+        if name == "Token not fresh":
             sent = "DELETE /api/profile/"
         assert line == f"{sent} HTTP/1.1", line
         has_token = name not in {"No token", refused_name}

@@ -26,7 +26,7 @@ export function offerErrors(session, methods) {
     ["Tampered token", 401, () => withToken(tampered(session.access)), "own"],
     ["Refresh token", 401, () => withToken(session.refresh), "own"],
     ...(methods.includes("DELETE")
-      ? [["Deletion, token not fresh", 401, () => staleDeletion(session.refresh), "own"]]
+      ? [["Token not fresh", 401, () => staleDeletion(session.refresh), "own"]]
       : []),
     ["Inactive user", 401, () => made("inactive")],
     ["Deleted user", 404, () => made("deleted")],
