@@ -11,7 +11,7 @@ import uuid
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from flask import Blueprint, Flask
-from marshmallow import fields, post_load
+from marshmallow import Schema, fields, post_load
 from sqlalchemy import Index, String, UniqueConstraint, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -240,15 +240,44 @@ def test_check_names_the_blueprint_of_a_problem(john):
     assert "configuration (me)" in run_command(john, "check").stdout
 
 
-def test_check_requires_no_model_if_there_is_a_user_lookup_loader(host):
-    host_app = host(model=None, with_db=False)
-    assert find_problem_codes(host_app) == ["configuration"]
-    host_app.jwt.user_lookup_loader(lambda _header, _claims: None)
-    assert find_problem_codes(host_app) == []
-    assert find_problem_codes(host(model=None, with_db=False, with_jwt=False)) == [
-        "no_jwt_manager",
-        "configuration",
-    ]
+def test_check_requires_a_model_without_a_user_lookup_loader(host):
+    assert find_problem_codes(host(model=None, with_db=False)) == ["configuration"]
+    host_app = host(model=None, with_db=False, with_jwt=False)
+    assert find_problem_codes(host_app) == ["no_jwt_manager", "configuration"]
+
+
+class TestCheckWithUserLoader:
+    """Only the loader knows the users, so check must not say that all is well."""
+
+    @staticmethod
+    def load_nobody(_header, _claims):
+        return None
+
+    def test_without_a_model_it_says_what_was_not_checked(self, host):
+        host_app = host(model=None, with_db=False, PROFILE_SCHEMA=Schema)
+        host_app.jwt.user_lookup_loader(self.load_nobody)
+        assert find_problem_codes(host_app) == ["not_checked"]
+        output = run_command(host_app, "check").stdout
+        assert 'app.config["PROFILE_USER_MODEL"]' in output
+        assert output.endswith("/api/profile/ was not checked for POST.\n")
+
+    @pytest.mark.parametrize(
+        "config",
+        [{"PROFILE_METHODS": "PATCH"}, {"PROFILE_METHODS": "DELETE"}, {"PROFILE_AVATARS": True}],
+    )
+    def test_what_changes_users_needs_the_model(self, config, host):
+        host_app = host(model=None, **config)
+        host_app.jwt.user_lookup_loader(self.load_nobody)
+        assert find_problem_codes(host_app)[:1] == ["configuration"]
+
+    def test_a_model_that_lacks_attributes_is_a_problem(self, host):
+        class Nickname(ProfileSchema):
+            nickname = fields.String(dump_only=True)
+
+        host_app = host(PROFILE_SCHEMA=Nickname).add()
+        host_app.jwt.user_lookup_loader(self.load_nobody)
+        assert find_problem_codes(host_app) == ["configuration"]
+        assert "no attribute 'nickname'" in run_command(host_app, "check").stdout
 
 
 @pytest.mark.parametrize("user", ["1", "john_doe", "john@example.com"])

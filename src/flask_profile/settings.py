@@ -171,6 +171,11 @@ class Settings:
         return tuple(method for method in order if method in enabled)
 
     @property
+    def changes_users(self) -> bool:
+        """Whether anything that is enabled changes users."""
+        return self.avatars or not {"PATCH", "DELETE"}.isdisjoint(self.methods)
+
+    @property
     def deactivates(self) -> bool:
         """Whether DELETE is enabled, and deactivates."""
         return "DELETE" in self.methods and self.on_delete == "deactivate"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -58,7 +58,7 @@ def check(*, strict: bool, as_json: bool) -> None:
     else:
         _print_problems(problems)
         if "error" not in levels:
-            _print_endpoints()
+            _print_endpoints({each.blueprint for each in problems if each.code == "not_checked"})
     if "error" in levels or (strict and "warning" in levels):
         raise click.exceptions.Exit(1)
 
@@ -127,6 +127,8 @@ def _print_problems(problems: Iterable[Problem]) -> None:
         click.echo(f"{problem.message}\n")
 
 
-def _print_endpoints() -> None:
+def _print_endpoints(not_checked: Container[str | None]) -> None:
     for rule, endpoint in registered_endpoints(current_app):
-        click.echo(f"{rule.rule} is ready for {', '.join(endpoint.methods)}.")
+        is_unknown = rule.endpoint.rpartition(".")[0] in not_checked
+        state = "was not checked" if is_unknown else "is ready"
+        click.echo(f"{rule.rule} {state} for {', '.join(endpoint.methods)}.")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...auth import has_user_loader
+from ...discovery import find_user_model
 from ...errors import ConfigurationError
 from ..profiles import registered_profiles
 from .deletion import check_deletion
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from ...resource import Endpoint
 
 __all__ = ["Problem", "find_problems"]
+
+_NOT_CHECKED = (
+    "The users come from the user_lookup_loader of this app. Whether they have all that the schema "
+    "sends was not checked. To have it checked, name their model:\n\n"
+    '    app.config["PROFILE_USER_MODEL"] = "package.module:User"'
+)
 
 
 def find_problems(app: Flask) -> Iterator[Problem]:
@@ -47,7 +54,10 @@ def _check_profile(app: Flask, endpoint: Endpoint) -> Iterator[Problem]:
     try:
         query = endpoint.resource.query
     except ConfigurationError as error:
-        if not _loads_users_itself(app):
+        only_reads = not endpoint.resource.settings.changes_users
+        if only_reads and _loads_users_itself(app) and not _knows_model(app, endpoint):
+            yield Problem("not_checked", _NOT_CHECKED, level="note")
+        else:
             yield Problem("configuration", str(error))
         return
     try:
@@ -59,6 +69,16 @@ def _check_profile(app: Flask, endpoint: Endpoint) -> Iterator[Problem]:
     yield from check_tables(app, query)
     yield from check_index(query)
     yield from check_deletion(endpoint.resource.settings, query)
+
+
+def _knows_model(app: Flask, endpoint: Endpoint) -> bool:
+    """Tell whether the model of the users is named, or the only one with the mixin."""
+    if endpoint.resource.settings.user_model or "sqlalchemy" not in app.extensions:
+        return endpoint.resource.settings.user_model is not None
+    try:
+        return bool(find_user_model(app.extensions["sqlalchemy"]))
+    except ConfigurationError:
+        return False
 
 
 def _loads_users_itself(app: Flask) -> bool:
