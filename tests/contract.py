@@ -27,10 +27,12 @@ UNREADABLE_BODY = {
     "detail": "The body must be a whole JSON object that has each of its names once and is not "
     "nested deeper than 100 levels."
 }
-BROKEN_IMAGE_BODY = {"detail": "The picture is broken or has too many pixels."}
+BROKEN_IMAGE_BODY = {"detail": "The image is broken."}
+TOO_MANY_PIXELS_BODY = {"detail": "The image has too many pixels."}
+TOO_MANY_SCANS_BODY = {"detail": "The image has too many scans."}
+MISSING_FILE_BODY = {"detail": 'The form has no file in the field "avatar".'}
 CHANGED_BODY = {"detail": "The profile has changed since it was read."}
-TOO_LARGE_BODY = {"detail": "The body of the request is too large."}
-UNSUPPORTED_IMAGE_BODY = {"detail": "The avatar must be a PNG, JPEG, WebP or GIF picture."}
+UNSUPPORTED_IMAGE_BODY = {"detail": "The avatar must be a PNG, JPEG, WebP or GIF image."}
 REFERENCED = {"detail": "The profile is still referenced."}
 FRESH_REQUIRED = {"detail": "Fresh token required", "code": "fresh_token_required"}
 UNACCEPTABLE_BODY = {"detail": "The database does not accept these values."}
@@ -86,6 +88,7 @@ UNREADABLE, INVALID, CHANGED = "unreadable", "invalid", "changed"
 UNACCEPTABLE = "not accepted by the database"
 NOT_FRESH, STILL_REFERENCED = "not fresh", "still referenced"
 BROKEN_IMAGE, UNSUPPORTED_IMAGE, TOO_LARGE = "broken image", "unsupported image", "too large"
+TOO_MANY_PIXELS, TOO_MANY_SCANS, MISSING_FILE = "pixels", "scans", "missing file"
 
 PATCH_TYPES = "application/json, application/merge-patch+json"
 METHODS_BY_RESPONSE = {
@@ -100,14 +103,20 @@ METHODS_BY_RESPONSE = {
     STILL_REFERENCED: {"DELETE"},
     CHANGED: {"GET", "HEAD", "PATCH", "PUT", "DELETE"},
     TOO_LARGE: {"POST", "GET", "HEAD", "PATCH", "PUT", "DELETE"},  # A token may be in the body.
-    BROKEN_IMAGE: {"PUT"},
+    **dict.fromkeys((BROKEN_IMAGE, TOO_MANY_PIXELS, TOO_MANY_SCANS, MISSING_FILE), {"PUT"}),
     UNSUPPORTED_IMAGE: {"PUT"},
 }
 
 # A JSON string, and the body of a 400 response that lists the errors of each field.
 JSON_STRING = r'"(?:[^"\\\x00-\x1f]|\\.)*"'
 _FIELD_ERRORS = rf"{JSON_STRING}: \[{JSON_STRING}(?:, {JSON_STRING})*\]"
+_TOO_LARGE = re.compile(r'\{"detail": "The body of the request is larger than \d+ bytes\."\}')
 VALIDATION_ERRORS = re.compile(rf"\{{{_FIELD_ERRORS}(?:, {_FIELD_ERRORS})*\}}")
+
+
+def too_large(limit: int) -> dict[str, str]:
+    """Return the body of the response to a body that is larger than a limit, in bytes."""
+    return {"detail": f"The body of the request is larger than {limit} bytes."}
 
 
 def identify_response(
@@ -154,6 +163,9 @@ def identify_response(
         (UNREADABLE, 400, json.dumps(UNREADABLE_BODY), None),
         (UNACCEPTABLE, 400, json.dumps(UNACCEPTABLE_BODY), None),
         (BROKEN_IMAGE, 400, json.dumps(BROKEN_IMAGE_BODY), None),
+        (TOO_MANY_PIXELS, 400, json.dumps(TOO_MANY_PIXELS_BODY), None),
+        (TOO_MANY_SCANS, 400, json.dumps(TOO_MANY_SCANS_BODY), None),
+        (MISSING_FILE, 400, json.dumps(MISSING_FILE_BODY), None),
         (INVALID, 400, VALIDATION_ERRORS, None),
         (NO_TOKEN, 401, json.dumps(NOT_PROVIDED), challenge),
         (BAD_HEADER_VALUE, 401, json.dumps(BAD_HEADER), challenge),
@@ -164,7 +176,7 @@ def identify_response(
         (METHOD_NOT_ALLOWED, 405, json.dumps(method_body), None),
         (STILL_REFERENCED, 409, json.dumps(REFERENCED), None),
         (CHANGED, 412, json.dumps(CHANGED_BODY), None),
-        (TOO_LARGE, 413, json.dumps(TOO_LARGE_BODY), None),
+        (TOO_LARGE, 413, _TOO_LARGE, None),
         (UNSUPPORTED_MEDIA_TYPE, 415, json.dumps(media_type_body), None),
         (UNSUPPORTED_IMAGE, 415, json.dumps(UNSUPPORTED_IMAGE_BODY), None),
     ]

@@ -13,8 +13,8 @@ from flask_jwt_extended import (
 )
 from flask_jwt_extended.exceptions import InvalidHeaderError, NoAuthorizationError
 
-from .bodies import is_cut
-from .errors import BodyTooLargeError, ConfigurationError
+from .bodies import is_cut, too_large
+from .errors import ConfigurationError
 from .token_failures import explain_failure
 
 
@@ -59,12 +59,12 @@ def verify_identity(*, fresh: bool) -> object:
             if _header_has_scheme():
                 explained = InvalidHeaderError(str(error))
             elif _token_is_in_cut_body():
-                explained = BodyTooLargeError()
+                explained = too_large()
         if explained is error:
             raise
         raise explained from error
     if get_jwt_request_location() == "json" and is_cut(request.get_data()):
-        raise BodyTooLargeError
+        raise too_large()
     claims = cast("tuple[object, dict[str, object]]", verified)[1]
     return claims[current_app.config["JWT_IDENTITY_CLAIM"]]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flask import request
 
 from .bodies import FORM_TYPE, read_body, refuse_failures
-from .errors import BodyTooLargeError, BrokenImageError, ConfigurationError
+from .errors import BodyTooLargeError, BrokenImageError, ConfigurationError, MissingFileError
 from .patching import Patch
 from .views import AuthenticatedView
 
@@ -84,10 +84,15 @@ class AvatarView(AuthenticatedView):
 
 def _read_upload(max_bytes: int) -> bytes:
     """Return the uploaded file: the field ``avatar`` of a form, or the body itself."""
-    if request.mimetype != FORM_TYPE:
-        return read_body(broken=BrokenImageError)
-    file = refuse_failures(lambda: request.files.get("avatar"), broken=BrokenImageError)
-    data = b"" if file is None else file.read()
+    try:
+        if request.mimetype != FORM_TYPE:
+            return read_body(broken=BrokenImageError)
+        file = refuse_failures(lambda: request.files.get("avatar"), broken=BrokenImageError)
+    except BodyTooLargeError as error:
+        raise BodyTooLargeError(min(error.limit, max_bytes)) from error
+    if file is None:
+        raise MissingFileError
+    data: bytes = file.read()
     if len(data) > max_bytes:
-        raise BodyTooLargeError
+        raise BodyTooLargeError(max_bytes)
     return data

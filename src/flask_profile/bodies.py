@@ -50,7 +50,7 @@ def read_body(*, broken: type[RefusalError]) -> bytes:
     """
     body = refuse_failures(request.get_data, broken=broken)
     if is_cut(body):
-        raise BodyTooLargeError
+        raise too_large()
     if len(body) < (request.content_length or 0):
         raise broken  # Not every WSGI server raises an exception for it.
     return body
@@ -62,6 +62,12 @@ def is_cut(body: bytes) -> bool:
     return request.content_length is None and limit is not None and len(body) >= limit
 
 
+def too_large() -> BodyTooLargeError:
+    """Return the refusal of the request's body, with its limit."""
+    limit = request.max_content_length or 0
+    return BodyTooLargeError(limit - (request.content_length is None))
+
+
 def refuse_failures(read: Callable[[], _T], *, broken: type[RefusalError]) -> _T:
     """Return what a function reads of the body; raise ``broken`` for any failure.
 
@@ -70,7 +76,7 @@ def refuse_failures(read: Callable[[], _T], *, broken: type[RefusalError]) -> _T
     try:
         return read()
     except RequestEntityTooLarge as error:
-        raise BodyTooLargeError from error
+        raise too_large() from error
     except Exception as error:
         raise broken from error
 

@@ -77,7 +77,15 @@ class ReferencedError(RefusalError):
 
 
 class BodyTooLargeError(RefusalError):
-    """The body is larger than its limit."""
+    """The body is larger than its limit.
+
+    Args:
+        limit: The limit, in bytes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
 
 
 class UnsupportedMediaTypeError(RefusalError):
@@ -89,7 +97,19 @@ class ImageFormatError(RefusalError):
 
 
 class BrokenImageError(RefusalError):
-    """The image cannot be decoded, or would cost too much to decode."""
+    """The image cannot be decoded."""
+
+
+class TooManyPixelsError(RefusalError):
+    """The image would take too much memory to decode."""
+
+
+class TooManyScansError(RefusalError):
+    """The image would take too much time to decode."""
+
+
+class MissingFileError(RefusalError):
+    """The form has no file in the field of the avatar."""
 
 
 def cut(text: str) -> str:
@@ -116,7 +136,7 @@ class ErrorResponse:
 
     Args:
         status: The HTTP status code.
-        body: The JSON object; its texts may contain ``{method}`` and ``{media_type}``.
+        body: The JSON object; its texts may contain ``{method}``, ``{media_type}`` and ``{limit}``.
         reason: Why a token that was sent is refused, for ``WWW-Authenticate``.
         advice: What a developer of the app has to change, for the log in debug mode.
         body_of_writes: The JSON object for PATCH, PUT and DELETE, where it is another.
@@ -130,11 +150,11 @@ class ErrorResponse:
     body_of_writes: dict[str, str] | None = None
     error_code: str = "invalid_token"
 
-    def render(self, *, method: str, media_type: str) -> str:
-        """Return the body as JSON, completed by what the client sent."""
+    def render(self, *, method: str, media_type: str, limit: int = 0) -> str:
+        """Return the body as JSON, completed by what the client sent and what is allowed."""
         is_write = method in {"PATCH", "PUT", "DELETE"}
         body = self.body_of_writes if is_write and self.body_of_writes else self.body
-        values = {"method": cut(method), "media_type": cut(media_type)}
+        values = {"method": cut(method), "media_type": cut(media_type), "limit": limit}
         return json.dumps({name: text.format(**values) for name, text in body.items()})
 
     def challenge(self, scheme: str, realm: str) -> str:
@@ -219,16 +239,19 @@ ERROR_RESPONSES: dict[type[BaseException], ErrorResponse] = {
     ),
     InvalidFieldsError: ErrorResponse(400, {}),  # Its messages are the body.
     ConstraintError: ErrorResponse(400, {"detail": "The database does not accept these values."}),
-    BrokenImageError: ErrorResponse(
-        400, {"detail": "The picture is broken or has too many pixels."}
-    ),
+    BrokenImageError: ErrorResponse(400, {"detail": "The image is broken."}),
+    TooManyPixelsError: ErrorResponse(400, {"detail": "The image has too many pixels."}),
+    TooManyScansError: ErrorResponse(400, {"detail": "The image has too many scans."}),
+    MissingFileError: ErrorResponse(400, {"detail": 'The form has no file in the field "avatar".'}),
     ReferencedError: ErrorResponse(409, {"detail": "The profile is still referenced."}),
     PreconditionFailedError: ErrorResponse(
         412, {"detail": "The profile has changed since it was read."}
     ),
-    BodyTooLargeError: ErrorResponse(413, {"detail": "The body of the request is too large."}),
+    BodyTooLargeError: ErrorResponse(
+        413, {"detail": "The body of the request is larger than {limit} bytes."}
+    ),
     ImageFormatError: ErrorResponse(
-        415, {"detail": "The avatar must be a PNG, JPEG, WebP or GIF picture."}
+        415, {"detail": "The avatar must be a PNG, JPEG, WebP or GIF image."}
     ),
     UnsupportedMediaTypeError: ErrorResponse(
         415, {"detail": 'Unsupported media type "{media_type}" in request.'}

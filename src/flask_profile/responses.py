@@ -15,6 +15,7 @@ from .bodies import PATCH_TYPES
 from .errors import (
     FAILURE,
     UNAVAILABLE,
+    BodyTooLargeError,
     ErrorResponse,
     InvalidFieldsError,
     UnavailableError,
@@ -83,7 +84,9 @@ class Responder:
             self._app.logger.warning("The profile is temporarily unavailable: %s", _describe(error))
         if row.advice and self._app.debug:
             self._app.logger.warning(row.advice)
-        body = row.render(method=request.method, media_type=request.content_type or "")
+        limit = error.limit if isinstance(error, BodyTooLargeError) else 0
+        media_type = request.content_type or ""
+        body = row.render(method=request.method, media_type=media_type, limit=limit)
         if isinstance(error, InvalidFieldsError):
             body = json.dumps(error.messages, default=str)
         response = self.json(body, row.status)
@@ -109,6 +112,6 @@ class Responder:
 
 def _describe(error: Exception) -> str:
     """Return one line about an error of the database, without the statement and its values."""
-    cause = error.__cause__ if isinstance(error, UnavailableError) else error
+    cause = error.__cause__ or error if isinstance(error, UnavailableError) else error
     original = getattr(cause, "orig", None) or cause
     return f"{type(original).__name__}: {original}".partition("\n")[0]

@@ -157,7 +157,7 @@ class Settings:
     avatars: bool = _setting(False, _parse_boolean, _BOOLEAN)
     avatar_size: int = _setting(512, _number_up_to(16383), "a number of pixels, at most 16383")
     avatar_max_bytes: int = _setting(
-        5 * 1024**2, _number_up_to(inf), "a number of bytes, such as 5242880"
+        10 * 1024**2, _number_up_to(inf), "a number of bytes, such as 10485760"
     )
     media_storage: str | None = _setting(
         None, _parse_storage, 'a directory, or a URL such as "s3://bucket/prefix" or "memory://"'

@@ -22,7 +22,8 @@ from jwt import algorithms as jwt_algorithms
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
-from .errors import BodyTooLargeError, UnknownKeyError
+from .bodies import too_large
+from .errors import UnknownKeyError
 
 # What code raises for input that it did not expect.
 _PARSING_ERRORS = (
@@ -59,7 +60,7 @@ def explain_failure(error: Exception) -> Exception:
     modules = {_module(frame) for frame in frames}
     is_of_body = Request.__module__ in modules
     if is_of_body and isinstance(error, RequestEntityTooLarge):
-        return BodyTooLargeError()
+        return too_large()
     # For a body that breaks off, each WSGI server raises exceptions of its own.
     if not (is_of_body or isinstance(error, (*_PARSING_ERRORS, HTTPException))):
         return error

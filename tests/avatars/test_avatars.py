@@ -11,7 +11,7 @@ from flask import Blueprint
 from flask_jwt_extended import get_csrf_token
 
 from avatars.uploads import FORM_TYPE, FRAMING, LIMIT, CountingBody, encode_padded
-from contract import AVATAR_URL, INACTIVE, NOT_FOUND, NOT_PROVIDED, TOO_LARGE_BODY
+from contract import AVATAR_URL, INACTIVE, NOT_FOUND, NOT_PROVIDED, too_large
 from flask_profile import ConfigurationError, ProfileBlueprint
 from images import encode
 
@@ -152,7 +152,7 @@ class TestCookies:
 
     def test_an_image_that_is_too_large_is_a_413(self, avatars):
         response = self.put(avatars, encode_padded(LIMIT + 1))
-        assert (response.status_code, response.json) == (413, TOO_LARGE_BODY)
+        assert (response.status_code, response.json) == (413, too_large(LIMIT))
 
     def test_the_token_of_a_form_that_is_far_too_long_is_not_read(self, avatars):
         response = self.put(avatars, encode_padded(LIMIT + FRAMING))

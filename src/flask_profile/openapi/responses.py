@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from werkzeug.exceptions import MethodNotAllowed
 
 from ..errors import ERROR_RESPONSES, InvalidFieldsError
+from ..settings import Settings
 from .examples import make_example
 from .objects import JSON_TYPE, JsonObject, describe_header, refer_to
 
@@ -104,7 +105,9 @@ def _example_body(error: type[BaseException], method: str, schemas: ProfileSchem
         return {next(iter(schemas.patch["properties"]), "id"): ["Not a valid value."]}
     # A method that no profile has, and a media type that none accepts.
     shown_method = "TRACE" if error is MethodNotAllowed else method
-    text = ERROR_RESPONSES[error].render(method=shown_method, media_type="text/plain")
+    text = ERROR_RESPONSES[error].render(
+        method=shown_method, media_type="text/plain", limit=Settings.max_content_length
+    )
     body: JsonObject = json.loads(text)
     return body
 

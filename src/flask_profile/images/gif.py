@@ -1,0 +1,48 @@
+"""GIF (89a): the first image on the canvas of the whole."""
+
+from __future__ import annotations
+
+import struct
+from io import BytesIO
+
+from PIL.GifImagePlugin import GifImageFile
+
+from .sources import Header, Source
+
+SIGNATURES = (b"GIF87a", b"GIF89a")
+_IMAGE, _EXTENSION = 0x2C, 0x21
+
+
+def read_header(data: bytes, _size: int) -> Header:
+    """Return the header of a GIF file.
+
+    Raises:
+        Exception: Where the file is broken.
+    """
+    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    position = 13 + _table_size(flags)
+    while data[position] == _EXTENSION:
+        position = _skip_blocks(data, position + 2)
+    if data[position] != _IMAGE:
+        raise ValueError("There is no image.")
+    left, top, frame_width, frame_height = struct.unpack_from("<HHHH", data, position + 1)
+    width, height = max(width, left + frame_width), max(height, top + frame_height)
+    return Header(width, height, 2 * width * height, lambda: _decode(data))
+
+
+def _decode(data: bytes) -> Source:
+    image = GifImageFile(BytesIO(data))
+    image.load()
+    return Source(image)
+
+
+def _table_size(flags: int) -> int:
+    """Return the bytes of a colour table, which the flags may announce."""
+    return 3 * (2 << (flags & 7)) if flags & 0x80 else 0
+
+
+def _skip_blocks(data: bytes, position: int) -> int:
+    """Return the position behind a series of blocks."""
+    while data[position]:
+        position += 1 + data[position]
+    return position + 1

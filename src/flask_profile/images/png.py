@@ -1,0 +1,135 @@
+"""PNG (ISO/IEC 15948): only the chunks that decoding needs are given to Pillow."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from functools import reduce
+from io import BufferedReader
+from typing import Any
+
+from PIL import Image, ImageChops
+from PIL.PngImagePlugin import PngImageFile
+
+from .sources import Header, PartsFile, Source, inflate, read_orientation, strips
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_MAX_PROFILE = 4 << 20
+_Parts = list[bytes | memoryview]
+_GRAY, _RGB, _PALETTE = 0, 2, 3
+# The bytes that Pillow takes for a pixel, by colour type; gray with 16 bits takes two.
+_PIXEL_BYTES = {_GRAY: 1, _RGB: 4, _PALETTE: 1, 4: 4, 6: 4}
+
+
+def read_header(data: bytes, _size: int) -> Header:
+    """Return the header of a PNG file.
+
+    Raises:
+        Exception: Where the file is broken.
+    """
+    width, height, depth, colour_type = struct.unpack(">IIBB", data[16:26])
+    kept: _Parts = [SIGNATURE]
+    metadata: dict[bytes, bytes] = {}
+    for name, content, is_valid in _read_chunks(data):
+        if name in {b"IHDR", b"PLTE", b"IDAT"}:
+            kept += _make_chunk(name, content, is_valid=is_valid)
+        elif is_valid and name == b"tRNS" and colour_type == _PALETTE:
+            kept += _make_chunk(name, content)
+        elif is_valid and name in {b"tRNS", b"iCCP", b"eXIf"}:
+            metadata.setdefault(name, bytes(content))
+    kept += _make_chunk(b"IEND", b"")
+    pixel_bytes = _PIXEL_BYTES[colour_type] + (colour_type == _GRAY and depth == 16)
+    if b"tRNS" in metadata:
+        pixel_bytes += 2  # For masks, while the image is decoded once more.
+    memory = width * height * pixel_bytes
+    return Header(width, height, memory, lambda: _decode(kept, metadata, depth, colour_type))
+
+
+def _open(kept: _Parts) -> PngImageFile:
+    return PngImageFile(BufferedReader(PartsFile(kept)))
+
+
+def _decode(kept: _Parts, metadata: dict[bytes, bytes], depth: int, colour_type: int) -> Source:
+    alpha = None
+    if b"tRNS" in metadata:
+        alpha = _read_mask(kept, depth, colour_type, metadata[b"tRNS"])
+    image = _open(kept)
+    image.load()
+    _, _, profile = metadata.get(b"iCCP", b"").partition(b"\0")
+    orientation = read_orientation(metadata.get(b"eXIf"))
+    return Source(image, alpha, inflate(profile[1:], _MAX_PROFILE), orientation)
+
+
+def _make_chunk(name: bytes, content: bytes | memoryview, *, is_valid: bool = True) -> _Parts:
+    """Return a chunk in parts, with a wrong checksum if it had one."""
+    checksum = zlib.crc32(content, zlib.crc32(name)) ^ (not is_valid)
+    return [struct.pack(">I", len(content)) + name, content, struct.pack(">I", checksum)]
+
+
+def _read_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, bool]]:
+    """Yield the name and content of each chunk up to IEND, and whether its checksum is right."""
+    view, position = memoryview(data), len(SIGNATURE)
+    while position + 8 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, position)
+        content = view[position + 8 : position + 8 + length]
+        end = position + 8 + length
+        checksum = zlib.crc32(content, zlib.crc32(name))
+        yield name, content, data[end : end + 4] == struct.pack(">I", checksum)
+        if name == b"IEND":
+            return
+        position = end + 4
+
+
+def _read_mask(kept: _Parts, depth: int, colour_type: int, content: bytes) -> Image.Image | None:
+    """Return the mask of an image with one transparent colour, whose pixels are 0.
+
+    Pillow compares the colour with what it has made of the image, which has 8 bits.
+    """
+    samples = 1 if colour_type == _GRAY else 3
+    if colour_type not in {_GRAY, _RGB} or len(content) < 2 * samples:
+        return None
+    colour = struct.unpack_from(f">{samples}H", content)
+    if depth == 16:
+        mask = _match(_load(kept, "B"), [value >> 8 for value in colour])
+        mask.paste(255, mask=_match(_load(kept, "L"), [value & 255 for value in colour]))
+        return mask
+    scale = 255 // ((1 << depth) - 1)
+    return _match(_load(kept), [value * scale for value in colour])
+
+
+def _load(kept: _Parts, byte_order: str = "") -> Image.Image:
+    """Return an image of 8 bits; of 16 bits, the high bytes (B) or the low ones (L).
+
+    The raw modes of Pillow for another byte order give the low bytes. Without this, the image
+    would have to be unfiltered in Python.
+    """
+    image: Any = _open(kept)
+    if byte_order and image.mode == "I;16":
+        image.load()
+        shift = 8 if byte_order == "B" else 0
+        return _bytes_of_gray(image, shift)
+    if byte_order:
+        tile = image.tile[0]
+        image.tile = [tile._replace(args=f"RGB;16{byte_order}")]
+    image.load()
+    loaded: Image.Image = image
+    return loaded
+
+
+def _bytes_of_gray(image: Image.Image, shift: int) -> Image.Image:
+    """Return the high or the low bytes of a gray image with 16 bits, as an image of their own."""
+    data = image.tobytes()[shift // 8 :: 2]
+    return Image.frombuffer("L", image.size, data, "raw", "L", 0, 1)
+
+
+def _match(image: Image.Image, colour: list[int]) -> Image.Image:
+    """Return a mask, which is 0 where an image has a colour, and 255 elsewhere."""
+    tables = [[255 * (value != expected) for value in range(256)] for expected in colour]
+    mask = Image.new("L", image.size)
+    for box in strips(image.size):
+        strip = image.crop(box)
+        bands = (strip.convert("L") if strip.mode == "1" else strip).split()
+        masks = [band.point(table) for band, table in zip(bands, tables, strict=False)]
+        mask.paste(reduce(ImageChops.lighter, masks), box)
+    return mask

@@ -1,0 +1,85 @@
+"""From a decoded image, which may be large, to one of at most a size, upright and in sRGB."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from io import BytesIO
+
+from PIL import Image, ImageCms
+
+from .sources import Source, strips
+
+_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+_TRANSPOSITIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def shrink(source: Source, size: int) -> Image.Image:
+    """Return an image that fits into a square, with its orientation applied, in sRGB.
+
+    Args:
+        source: The decoded image.
+        size: The side of the square, in pixels.
+    """
+    width, height = source.image.size
+    ratio = min(1, size / width, size / height)
+    fitted = max(1, round(width * ratio)), max(1, round(height * ratio))
+    # As thumbnail() of Pillow: first the mean of whole pixels, until it is twice as large.
+    factor = max(1, width // fitted[0] // 2), max(1, height // fitted[1] // 2)
+    reduced = _reduce(source, factor)
+    box = (0, 0, width / factor[0], height / factor[1])
+    image = reduced if reduced.size == fitted else reduced.resize(fitted, box=box)
+    if image.mode == "RGBa":
+        image = image.convert("RGBA")
+    if source.orientation in _TRANSPOSITIONS:
+        image = image.transpose(_TRANSPOSITIONS[source.orientation])
+    return _convert_to_srgb(image, source.profile)
+
+
+def _reduce(source: Source, factor: tuple[int, int]) -> Image.Image:
+    """Return the mean of each rectangle of pixels, in a mode that can be resized."""
+    width, height = source.image.size
+    columns, rows = -(-width // factor[0]), -(-height // factor[1])
+    reduced: Image.Image | None = None
+    for box in strips(source.image.size, factor[1]):
+        strip = _convert(source.image.crop(box), source.alpha and source.alpha.crop(box))
+        strip = strip.reduce(factor)
+        if reduced is None:
+            reduced = Image.new(strip.mode, (columns, rows))
+        reduced.paste(strip, (0, box[1] // factor[1]))
+    if reduced is None:
+        raise ValueError("The image has no pixels.")
+    return reduced
+
+
+def _convert(strip: Image.Image, alpha: Image.Image | None) -> Image.Image:
+    """Return a strip in L, RGB, CMYK or, where it may be transparent, with premultiplied alpha."""
+    if strip.mode.startswith("I"):  # convert() would clip 16 bits instead of scaling them.
+        strip = strip.point(lambda value: value / 256).convert("L")
+    if alpha is not None:
+        strip = strip.convert("RGB")
+        strip.putalpha(alpha)
+    elif strip.has_transparency_data:
+        strip = strip.convert("RGBA")
+    elif strip.mode not in {"L", "RGB", "CMYK"}:
+        strip = strip.convert("RGB")
+    return strip.convert("RGBa") if strip.mode == "RGBA" else strip
+
+
+def _convert_to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Return an image in RGB or RGBA, in the colours that are shown without a profile."""
+    mode = "RGBA" if image.mode == "RGBA" else "RGB"
+    if profile:
+        # A broken profile, or one of another mode, is ignored, as browsers do.
+        with suppress(ImageCms.PyCMSError, OSError, ValueError):
+            found = ImageCms.ImageCmsProfile(BytesIO(profile))
+            converted = ImageCms.profileToProfile(image, found, _SRGB, outputMode=mode)
+            return converted or image
+    return image.convert(mode)

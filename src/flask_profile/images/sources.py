@@ -1,0 +1,136 @@
+"""What the four formats have in common: a header that is read first, and what decoding gives."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from PIL import Image
+
+_STRIP_PIXELS = 1 << 17
+_ORIENTATION = 0x0112  # The tag of EXIF.
+_SHORT = 3  # A type of EXIF.
+
+
+class PartsFile(io.RawIOBase):
+    """A file that consists of parts of another one, which are not copied.
+
+    Args:
+        parts: The contents of the file, one after the other.
+    """
+
+    def __init__(self, parts: Sequence[bytes | memoryview]) -> None:
+        self._parts = [memoryview(part) for part in parts]
+        self._starts = [0, *accumulate(len(part) for part in self._parts)]
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Return true."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return true."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Change the position."""
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._starts[-1]}
+        self._position = max(0, origin[whence] + offset)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        """Read bytes of one part."""
+        number = bisect_right(self._starts, self._position) - 1
+        if number >= len(self._parts):
+            return 0
+        start = self._position - self._starts[number]
+        part = self._parts[number][start : start + len(buffer)]
+        buffer[: len(part)] = part
+        self._position += len(part)
+        return len(part)
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image as it was decoded, which may be large.
+
+    Args:
+        image: The image, of any mode of Pillow.
+        alpha: Its transparency, where the mode has none.
+        profile: Its ICC profile, if there is one; it may be broken.
+        orientation: How it is to be turned, from 1 to 8 as in EXIF.
+    """
+
+    image: Image.Image
+    alpha: Image.Image | None = None
+    profile: bytes | None = None
+    orientation: int = 1
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the first bytes of a file say, before anything is decoded.
+
+    Args:
+        width: The width, in pixels.
+        height: The height, in pixels.
+        memory: The bytes that decoding will take at most, beside the file itself.
+        decode: Decodes the image.
+    """
+
+    width: int
+    height: int
+    memory: int
+    decode: Callable[[], Source]
+
+
+def strips(size: tuple[int, int], multiple: int = 1) -> Iterator[tuple[int, int, int, int]]:
+    """Yield the boxes of strips of an image: all of it at once would take too much memory.
+
+    Args:
+        size: The width and height of the image, in pixels.
+        multiple: What the height of each strip but the last is a multiple of.
+    """
+    width, height = size
+    step = max(1, _STRIP_PIXELS // width // multiple) * multiple
+    for top in range(0, height, step):
+        yield 0, top, width, min(top + step, height)
+
+
+def read_orientation(exif: bytes | None) -> int:
+    """Return the orientation of EXIF metadata; 1 where there is none that makes sense.
+
+    Pillow's reader would print warnings for metadata that is broken elsewhere.
+
+    Args:
+        exif: The metadata, with or without its prefix.
+    """
+    data = (exif or b"").removeprefix(b"Exif\0\0")
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
+    if order is None:
+        return 1
+    with suppress(struct.error):  # It is cut off.
+        (start,) = struct.unpack_from(f"{order}I", data, 4)
+        (count,) = struct.unpack_from(f"{order}H", data, start)
+        for number in range(count):
+            tag, type_, _, short = struct.unpack_from(f"{order}HHIH", data, start + 2 + 12 * number)
+            if tag == _ORIENTATION and type_ == _SHORT and 1 <= short <= 8:
+                return int(short)
+    return 1
+
+
+def inflate(data: bytes, limit: int) -> bytes | None:
+    """Return what is compressed by zlib, or None where it is broken or longer than a limit."""
+    decompressor = zlib.decompressobj()
+    try:
+        inflated = decompressor.decompress(data, limit)
+    except zlib.error:
+        return None
+    return inflated if decompressor.eof else None
