@@ -5,7 +5,7 @@
 It decodes one image of each kind at its limit: alone in a fresh process, and eight at once by
 threads that live on. It prints how much more memory the process has at its worst, beside the
 files themselves, and how much it keeps. It exits with status 1 if an image takes more than 200 MB,
-or if more than a tenth of that is kept. With --write, it writes the table to docs/performance.md.
+or if eight threads keep more than 120 MB. With --write, it writes the table to docs/avatars.md.
 It needs Linux.
 """
 
@@ -164,7 +164,7 @@ def main() -> None:
             is_exceeded |= alone["peak"] > LIMIT or eight["peak"] > 2 * LIMIT
             is_exceeded |= eight["kept"] > KEPT
     if options.write:
-        write_table("performance.md", "benchmarks/image_memory.py", format_table(HEAD, rows))
+        write_table("avatars.md", "benchmarks/image_memory.py", format_table(HEAD, rows))
     if is_exceeded:
         sys.exit("An image takes or keeps more memory than is promised.")
 

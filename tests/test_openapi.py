@@ -77,7 +77,7 @@ def test_the_document_and_its_examples_are_valid(config, host):
 def test_it_has_every_response_of_the_registered_endpoints_and_no_other(host):
     document = openapi_spec(host(**ALL_FEATURES).app)
     expected = {
-        (row.status, row.render(method=method, media_type="text/plain"))
+        (row.status, row.render(method=method, media_type="text/plain", limit=102_400))
         for row in ERROR_RESPONSES.values()
         for method in ("TRACE", "PATCH")
         if row.body and not (method == "PATCH" and "{method}" in str(row.body))

@@ -7,6 +7,7 @@ An upgrade that changes one of them fails here first. A name that is missing fro
 from __future__ import annotations
 
 import ast
+import io
 import json
 from pathlib import Path
 from traceback import walk_tb
@@ -27,6 +28,8 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
 from jwt import DecodeError
 from marshmallow import Schema, fields, pre_dump, validate
+from PIL import Image, _webp
+from PIL.PngImagePlugin import PngImageFile
 from sqlalchemy import Engine, Integer, create_engine, event, orm
 from sqlalchemy.types import TypeDecorator
 from werkzeug.exceptions import MethodNotAllowed
@@ -36,6 +39,7 @@ from werkzeug.wrappers import Request
 
 import flask_profile
 from conftest import SECRET
+from images import build_png
 
 SESSION_EVENTS = (
     *("do_orm_execute", "after_begin"),
@@ -332,11 +336,33 @@ class TestApispec:
         assert build_reference("schema", 3, "Pet") == {"$ref": "#/components/schemas/Pet"}
 
 
+class TestPillow:
+    def test_the_decoder_of_webp_hands_over_its_buffer(self):
+        """The documented way copies it: a photo of 12 megapixels would take more than 200 MB."""
+        file = io.BytesIO()
+        Image.new("RGBA", (3, 2), (1, 2, 3, 4)).save(file, "WEBP", lossless=True, exact=True)
+        decoder = _webp.WebPAnimDecoder(file.getvalue())
+        size, *_, mode = decoder.get_info()
+        pixels, _ = decoder.get_next()
+        assert (size, mode, pixels) == ((3, 2), "RGBA", bytes([1, 2, 3, 4]) * 6)
+
+    def test_another_byte_order_gives_the_low_bytes_of_16_bits(self):
+        """Otherwise a transparent colour of 16 bits could not be told from others near it."""
+        png = build_png(1, 1, 16, 2, rows=b"\0\x01\x02\x03\x04\x05\x06")
+        found = {}
+        for order in "BL":
+            image = PngImageFile(io.BytesIO(png))
+            image.tile = [image.tile[0]._replace(args=f"RGB;16{order}")]
+            found[order] = image.getpixel((0, 0))
+        assert found == {"B": (1, 3, 5), "L": (2, 4, 6)}
+
+
 # The first three are tested above. The next two are only types, which the type checkers find.
 # marshmallow documents the last one as what a field of one's own defines.
 PRIVATE_NAMES = {
     *("_declared_fields", "_decode_key_callback", "_has_events"),
     *("_AbstractLoad", "_BaseFieldKwargs", "_deserialize"),
+    *("_webp", "_replace"),  # Of Pillow, tested above; a method of every named tuple.
 }
 
 

@@ -26,6 +26,8 @@ def encode_png_chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
+# What an upload may be refused for, where the bytes are random.
+REFUSALS = {c.BROKEN_IMAGE, c.UNSUPPORTED_IMAGE, c.TOO_MANY_PIXELS, c.TOO_MANY_SCANS}
 SIZES = [(1, 1), (3, 40), (24, 24)]
 IMAGE_MODES = [("PNG", "RGBA"), ("PNG", "1"), ("PNG", "P"), ("PNG", "I;16"), ("JPEG", "RGB")]
 IMAGE_MODES += [("JPEG", "CMYK"), ("JPEG", "L"), ("WEBP", "RGBA"), ("GIF", "P"), ("GIF", "L")]
@@ -55,15 +57,9 @@ def make_image(rng: random.Random) -> tuple[bytes, set[str]]:
             (good + b"<script>alert(1)</script>", {c.EDITED}),
             (good + bytes(MAX_IMAGE - len(good)), {c.EDITED}),
             (good + bytes(MAX_IMAGE + 1 - len(good)), {c.TOO_LARGE}),
-            (
-                good[: rng.randrange(len(good))],
-                {c.EDITED, c.BROKEN_IMAGE, c.UNSUPPORTED_IMAGE},
-            ),
-            (
-                mutate(rng, good),
-                {c.EDITED, c.BROKEN_IMAGE, c.UNSUPPORTED_IMAGE},
-            ),
-            (rng.choice(DECOMPRESSION_BOMBS), {c.BROKEN_IMAGE}),
+            (good[: rng.randrange(len(good))], {c.EDITED, *REFUSALS}),
+            (mutate(rng, good), {c.EDITED, *REFUSALS}),
+            (rng.choice(DECOMPRESSION_BOMBS), {c.BROKEN_IMAGE, c.TOO_MANY_PIXELS}),
             (rng.choice(NOT_IMAGES), {c.UNSUPPORTED_IMAGE}),
             (rng.randbytes(rng.randrange(1, 99)), {c.UNSUPPORTED_IMAGE}),
         ]
@@ -83,21 +79,16 @@ def make_avatar_upload(rng: random.Random) -> Case:
                 (whole, allowed),
                 (other + whole, allowed),
                 (FORM_PART % (b"avatar", image) + whole, allowed),
-                (other + FORM_END, {c.UNSUPPORTED_IMAGE}),
+                (other + FORM_END, {c.MISSING_FILE}),
                 (other * 2_000 + FORM_END, {c.TOO_LARGE}),
                 (FORM_PART % (b"avatar", bytes(MAX_BODY)) + FORM_END, {c.TOO_LARGE}),
                 (
                     whole[: rng.randrange(len(whole))],
-                    {*allowed, c.UNSUPPORTED_IMAGE, c.BROKEN_IMAGE},
+                    {*allowed, *REFUSALS, c.MISSING_FILE},
                 ),
                 (
                     mutate(rng, whole),
-                    {
-                        c.EDITED,
-                        c.UNSUPPORTED_IMAGE,
-                        c.BROKEN_IMAGE,
-                        c.TOO_LARGE,
-                    },
+                    {c.EDITED, *REFUSALS, c.MISSING_FILE, c.TOO_LARGE},
                 ),
             ]
         )

@@ -60,7 +60,7 @@ def _refusing_broken() -> Generator[None]:
 
 def _find_format(data: bytes) -> Callable[[bytes, int], Header]:
     """Return what reads the header of a file, by its first bytes."""
-    if data.startswith(png.SIGNATURE):
+    if data.startswith(png.SIGNATURE[:4]):
         return png.read_header
     if data.startswith(jpeg.SIGNATURE):
         return jpeg.read_header

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from io import BytesIO
 
+from PIL import Image
 from PIL.GifImagePlugin import GifImageFile
 
 from .sources import Header, Source
@@ -26,14 +27,21 @@ def read_header(data: bytes, _size: int) -> Header:
     if data[position] != _IMAGE:
         raise ValueError("There is no image.")
     left, top, frame_width, frame_height = struct.unpack_from("<HHHH", data, position + 1)
-    width, height = max(width, left + frame_width), max(height, top + frame_height)
-    return Header(width, height, 2 * width * height, lambda: _decode(data))
+    frame = (left, top, left + frame_width, top + frame_height)
+    width, height = max(width, frame[2]), max(height, frame[3])
+    mask = frame != (0, 0, width, height)
+    return Header(width, height, (2 + mask) * width * height, lambda: _decode(data, frame))
 
 
-def _decode(data: bytes) -> Source:
+def _decode(data: bytes, frame: tuple[int, int, int, int]) -> Source:
+    """Decode the first image; around it, browsers show nothing, and no background colour."""
     image = GifImageFile(BytesIO(data))
     image.load()
-    return Source(image)
+    if frame == (0, 0, *image.size):
+        return Source(image)
+    alpha = Image.new("L", image.size)
+    alpha.paste(255, frame)
+    return Source(image, alpha)
 
 
 def _table_size(flags: int) -> int:

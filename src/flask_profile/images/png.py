@@ -28,6 +28,8 @@ def read_header(data: bytes, _size: int) -> Header:
     Raises:
         Exception: Where the file is broken.
     """
+    if not data.startswith(SIGNATURE):  # A transfer as text has changed its line ends.
+        raise ValueError("The signature is broken.")
     width, height, depth, colour_type = struct.unpack(">IIBB", data[16:26])
     kept: _Parts = [SIGNATURE]
     metadata: dict[bytes, bytes] = {}
@@ -36,7 +38,7 @@ def read_header(data: bytes, _size: int) -> Header:
             kept += _make_chunk(name, content, is_valid=is_valid)
         elif is_valid and name == b"tRNS" and colour_type == _PALETTE:
             kept += _make_chunk(name, content)
-        elif is_valid and name in {b"tRNS", b"iCCP", b"eXIf"}:
+        elif is_valid and name in {b"tRNS", b"iCCP", b"eXIf", b"gAMA", b"sRGB"}:
             metadata.setdefault(name, bytes(content))
     kept += _make_chunk(b"IEND", b"")
     pixel_bytes = _PIXEL_BYTES[colour_type] + (colour_type == _GRAY and depth == 16)
@@ -58,7 +60,17 @@ def _decode(kept: _Parts, metadata: dict[bytes, bytes], depth: int, colour_type:
     image.load()
     _, _, profile = metadata.get(b"iCCP", b"").partition(b"\0")
     orientation = read_orientation(metadata.get(b"eXIf"))
-    return Source(image, alpha, inflate(profile[1:], _MAX_PROFILE), orientation)
+    icc = inflate(profile[1:], _MAX_PROFILE)
+    return Source(image, alpha, icc, orientation, _read_gamma(metadata))
+
+
+def _read_gamma(metadata: dict[bytes, bytes]) -> float | None:
+    """Return the gamma of an image, unless it is that of sRGB, or something else decides."""
+    content = metadata.get(b"gAMA", b"")
+    if len(content) != 4 or {b"sRGB", b"iCCP"} & metadata.keys():
+        return None
+    gamma = struct.unpack(">I", content)[0] / 100_000
+    return gamma if gamma > 0 and abs(gamma * 2.2 - 1) > 0.05 else None
 
 
 def _make_chunk(name: bytes, content: bytes | memoryview, *, is_valid: bool = True) -> _Parts:

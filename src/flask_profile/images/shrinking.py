@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from io import BytesIO
 
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms
 
 from .sources import Source, strips
 
@@ -40,7 +40,8 @@ def shrink(source: Source, size: int) -> Image.Image:
         image = image.convert("RGBA")
     if source.orientation in _TRANSPOSITIONS:
         image = image.transpose(_TRANSPOSITIONS[source.orientation])
-    return _convert_to_srgb(image, source.profile)
+    image = _convert_to_srgb(image, source.profile)
+    return image if source.gamma is None else _apply_gamma(image, source.gamma)
 
 
 def _reduce(source: Source, factor: tuple[int, int]) -> Image.Image:
@@ -63,12 +64,14 @@ def _convert(strip: Image.Image, alpha: Image.Image | None) -> Image.Image:
     """Return a strip in L, RGB, CMYK or, where it may be transparent, with premultiplied alpha."""
     if strip.mode.startswith("I"):  # convert() would clip 16 bits instead of scaling them.
         strip = strip.point(lambda value: value / 256).convert("L")
+    if strip.has_transparency_data:
+        strip = strip.convert("RGBA")
     if alpha is not None:
+        if strip.mode == "RGBA":
+            alpha = ImageChops.darker(alpha, strip.getchannel("A"))
         strip = strip.convert("RGB")
         strip.putalpha(alpha)
-    elif strip.has_transparency_data:
-        strip = strip.convert("RGBA")
-    elif strip.mode not in {"L", "RGB", "CMYK"}:
+    elif strip.mode not in {"L", "RGB", "RGBA", "CMYK"}:
         strip = strip.convert("RGB")
     return strip.convert("RGBa") if strip.mode == "RGBA" else strip
 
@@ -83,3 +86,13 @@ def _convert_to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
             converted = ImageCms.profileToProfile(image, found, _SRGB, outputMode=mode)
             return converted or image
     return image.convert(mode)
+
+
+def _apply_gamma(image: Image.Image, gamma: float) -> Image.Image:
+    """Return an image in RGB or RGBA, whose samples had another gamma than those of sRGB."""
+    light = [(sample / 255) ** (1 / gamma) for sample in range(256)]
+    encoded = [
+        12.92 * each if each <= 0.0031308 else 1.055 * each ** (1 / 2.4) - 0.055 for each in light
+    ]
+    table = [round(255 * each) for each in encoded] * 3
+    return image.point(table + [*range(256)] if image.mode == "RGBA" else table)

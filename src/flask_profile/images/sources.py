@@ -66,12 +66,14 @@ class Source:
         alpha: Its transparency, where the mode has none.
         profile: Its ICC profile, if there is one; it may be broken.
         orientation: How it is to be turned, from 1 to 8 as in EXIF.
+        gamma: By which power its samples are made of light, where no profile says it.
     """
 
     image: Image.Image
     alpha: Image.Image | None = None
     profile: bytes | None = None
     orientation: int = 1
+    gamma: float | None = None
 
 
 @dataclass(frozen=True)
