@@ -225,6 +225,39 @@ class TestWebp:
         assert avatars.rejects(sent, 400, BROKEN_IMAGE_BODY)
 
 
+def second_frame():
+    """Return a small JPEG whose second frame header claims a large image."""
+    at = JPEG.index(b"\xff\xc0")
+    length = struct.unpack_from(">H", JPEG, at + 2)[0] + 2
+    frame = bytearray(JPEG[at : at + length])
+    frame[5:9] = b"\xff\xff\xff\xff"
+    return JPEG[: at + length] + bytes(frame) + JPEG[at + length :]
+
+
+def second_header():
+    """Return a small PNG whose second header claims a large image."""
+    return add_chunk(PNG, b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 6, 0, 0, 0))
+
+
+def late_canvas():
+    """Return a large WebP with a chunk behind its image that claims a small one."""
+    file = io.BytesIO()
+    Image.new("RGB", (6_324, 6_324), RED).save(file, "WEBP", lossless=True, method=0)
+    return file.getvalue() + b"VP8X\x0a\0\0\0" + bytes(10)
+
+
+@pytest.mark.parametrize(
+    ("make", "body"),
+    [
+        (second_frame, BROKEN_IMAGE_BODY),
+        (second_header, BROKEN_IMAGE_BODY),
+        (late_canvas, TOO_MANY_PIXELS_BODY),
+    ],
+)
+def test_no_second_header_hides_the_size_of_an_image(make, body, avatars):
+    assert avatars.rejects(make(), 400, body)
+
+
 @pytest.mark.parametrize(
     "sent",
     [

@@ -48,7 +48,7 @@ def read_header(data: bytes, size: int) -> Header:
         Exception: Where the file is broken.
     """
     segments = [*_read_segments(data)]
-    frame = next(segment for segment in segments if segment.marker in _FRAMES)
+    (frame,) = (segment for segment in segments if segment.marker in _FRAMES)
     height, width, count = struct.unpack_from(">HHB", frame.content, 1)
     scans = [segment for segment in segments if segment.marker == _SCAN]
     if len(scans) > _MAX_SCANS:

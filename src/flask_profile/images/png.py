@@ -30,10 +30,12 @@ def read_header(data: bytes, _size: int) -> Header:
     """
     if not data.startswith(SIGNATURE):  # A transfer as text has changed its line ends.
         raise ValueError("The signature is broken.")
-    width, height, depth, colour_type = struct.unpack(">IIBB", data[16:26])
+    chunks = [*_read_chunks(data)]
+    (head,) = (content for name, content, _ in chunks if name == b"IHDR")
+    width, height, depth, colour_type = struct.unpack_from(">IIBB", head)
     kept: _Parts = [SIGNATURE]
     metadata: dict[bytes, bytes] = {}
-    for name, content, is_valid in _read_chunks(data):
+    for name, content, is_valid in chunks:
         if name in {b"IHDR", b"PLTE", b"IDAT"}:
             kept += _make_chunk(name, content, is_valid=is_valid)
         elif is_valid and name == b"tRNS" and colour_type == _PALETTE:

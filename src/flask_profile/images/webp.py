@@ -19,22 +19,25 @@ def read_header(data: bytes, _size: int) -> Header:
     Raises:
         Exception: Where the file is broken.
     """
-    chunks = dict(reversed([*_read_chunks(data)]))
-    width, height = _read_size(chunks)
+    chunks = [*_read_chunks(data)]
+    width, height = _read_size(*chunks[0])  # The decoder goes by the first one, too.
+    metadata = dict(chunks)
     # The decoder has two canvases, and gives out a copy of one.
     memory = len(data) + 12 * width * height
-    return Header(width, height, memory, lambda: _decode(data, chunks))
+    return Header(width, height, memory, lambda: _decode(data, metadata))
 
 
-def _read_size(chunks: dict[bytes, memoryview]) -> tuple[int, int]:
-    if b"VP8X" in chunks:
-        low = int.from_bytes(chunks[b"VP8X"][4:7], "little")
-        high = int.from_bytes(chunks[b"VP8X"][7:10], "little")
-        return low + 1, high + 1
-    if b"VP8L" in chunks:
-        bits = struct.unpack_from("<I", chunks[b"VP8L"], 1)[0]
+def _read_size(name: bytes, content: memoryview) -> tuple[int, int]:
+    """Return the width and height that the first chunk of a file says."""
+    if name == b"VP8X":
+        width, height = (int.from_bytes(content[at : at + 3], "little") for at in (4, 7))
+        return width + 1, height + 1
+    if name == b"VP8L":
+        (bits,) = struct.unpack_from("<I", content, 1)
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    width, height = struct.unpack_from("<HH", chunks[b"VP8 "], 6)
+    if name != b"VP8 ":
+        raise ValueError("There is no image.")
+    width, height = struct.unpack_from("<HH", content, 6)
     return width & 0x3FFF, height & 0x3FFF
 
 
@@ -46,7 +49,7 @@ def _read_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
         position += 8 + length + length % 2
 
 
-def _decode(data: bytes, chunks: dict[bytes, memoryview]) -> Source:
+def _decode(data: bytes, metadata: dict[bytes, memoryview]) -> Source:
     """Decode by Pillow's decoder, and use its buffer.
 
     It is undocumented: the documented way copies the buffer into an image, and would not leave
@@ -56,6 +59,6 @@ def _decode(data: bytes, chunks: dict[bytes, memoryview]) -> Source:
     size, _, _, _, mode = decoder.get_info()
     pixels, _ = decoder.get_next()
     image = Image.frombuffer(mode, size, pixels, "raw", mode, 0, 1)
-    profile = bytes(chunks[b"ICCP"]) if b"ICCP" in chunks else None
-    exif = bytes(chunks[b"EXIF"]) if b"EXIF" in chunks else None
+    profile = bytes(metadata[b"ICCP"]) if b"ICCP" in metadata else None
+    exif = bytes(metadata[b"EXIF"]) if b"EXIF" in metadata else None
     return Source(image, None, profile, read_orientation(exif))
