@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from io import BytesIO
+from typing import Any
 
 from PIL import Image
 
@@ -83,11 +84,16 @@ def _refuse_costly(header: Header) -> None:
 
 def _encode(image: Image.Image) -> bytes:
     """Return an image as WebP, without loss where that costs little."""
-    lossy = BytesIO()
-    image.save(lossy, "WEBP", quality=85)
-    if image.getcolors(_FEW_COLOURS) is None:
-        return lossy.getvalue()
-    lossless = BytesIO()
-    image.save(lossless, "WEBP", lossless=True, method=1, quality=20, exact=False)
-    length = lossless.tell()
-    return (lossless if length <= max(_SMALL, lossy.tell()) else lossy).getvalue()
+    lossless = b""
+    if image.getcolors(_FEW_COLOURS) is not None:
+        lossless = _save(image, lossless=True, method=1, quality=20)
+        if len(lossless) <= _SMALL:
+            return lossless
+    lossy = _save(image, quality=85)
+    return lossless if lossless and len(lossless) <= len(lossy) else lossy
+
+
+def _save(image: Image.Image, **options: Any) -> bytes:
+    file = BytesIO()
+    image.save(file, "WEBP", **options)
+    return file.getvalue()
