@@ -84,6 +84,10 @@ KINDS: dict[str, tuple[tuple[int, int], Callable[[], bytes]]] = {
         (13_500, 13_500),
         lambda: make_png(13_500, 13_500, 8, 3, b"PLTE" + bytes(768), b"tRNS" + bytes(200)),
     ),
+    "PNG, 16 bits of gray, one transparent": (
+        (6_700, 6_700),
+        lambda: make_png(6_700, 6_700, 16, 0, b"tRNS" + bytes(2)),
+    ),
     "PNG, 16 bits of RGB, one transparent": (
         (5_500, 5_500),
         lambda: make_png(5_500, 5_500, 16, 2, b"tRNS" + bytes(6)),

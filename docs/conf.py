@@ -15,7 +15,7 @@ from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 
 from flask_profile.cli import profile_commands
-from flask_profile.errors import ERROR_RESPONSES
+from flask_profile.error_responses import ERROR_RESPONSES
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx

@@ -25,7 +25,7 @@ from flask_profile import (
     ProfileSchema,
     openapi_spec,
 )
-from flask_profile.errors import ERROR_RESPONSES
+from flask_profile.error_responses import ERROR_RESPONSES
 
 ALL_FEATURES = {
     "PROFILE_METHODS": ["DELETE", "GET", "PATCH", "POST"],

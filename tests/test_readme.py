@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flask_profile.errors import ERROR_RESPONSES
+from flask_profile.error_responses import ERROR_RESPONSES
 from flask_profile.settings import Settings
 
 ROOT = Path(__file__).parents[1]

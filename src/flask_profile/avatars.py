@@ -38,7 +38,7 @@ class AvatarView(AuthenticatedView):
         settings = endpoint.resource.settings
         self._size = settings.avatar_size
         self._max_bytes = settings.avatar_max_bytes
-        self._storage: AvatarStorage = endpoint.resource.storage
+        self._storage: AvatarStorage = endpoint.resource.changes.storage
 
     def max_content_length(self) -> int:
         """Return the bytes of an upload, and of the form around it."""
@@ -74,10 +74,12 @@ class AvatarView(AuthenticatedView):
         except BaseException:
             undo()
             raise
-        attribute = self.resource.avatar_attribute
-        change = self.resource.editor.make_change(Patch({attribute.name: name or attribute.absent}))
-        response, changes = attempts.run(change, identity, user, undo)
-        for old, _ in changes.values():
+        attribute = self.resource.changes.avatar_attribute
+        change = self.resource.changes.editor.make_change(
+            Patch({attribute.name: name or attribute.absent})
+        )
+        response, changed = attempts.run(change, identity, user, undo)
+        for old, _ in changed.values():
             self._storage.remove(old)
         return response
 

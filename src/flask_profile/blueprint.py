@@ -58,7 +58,8 @@ class ProfileBlueprint(Blueprint):
         app = cast("Flask", state.app)
         settings = Settings.read(app.config, user_model=self._user_model, schema=self._schema)
         resource = Resource(app, settings)
-        resource.require_possible_attributes()
+        if settings.changes_users:
+            resource.changes.require_possible_attributes()
         app.cli.commands.setdefault(state.options.get("cli_group", "profile"), profile_commands)
         prefix = _PREFIX if state.url_prefix is None else state.url_prefix
         state.url_prefix = prefix.replace(_PREFIX, settings.url_prefix)

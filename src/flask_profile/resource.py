@@ -15,13 +15,7 @@ from .auth import has_user_loader
 from .errors import ConfigurationError, UserInactiveError
 from .fields import registered_media_url
 from .inspection import inspect_schema, make_schema
-from .mapping import (
-    find_active_attribute,
-    find_avatar_attribute,
-    is_active,
-    map_attribute,
-    require_possible_attribute,
-)
+from .mapping import is_active, map_attribute
 from .queries import ProfileQuery
 from .responses import Responder
 from .schemas import ProfileSchema
@@ -31,13 +25,8 @@ if TYPE_CHECKING:
     from marshmallow import Schema
     from werkzeug.routing import Rule
 
-    from .attempts import Change
-    from .editing import Editor
-    from .locking import UserLock
-    from .mapping import AvatarAttribute
-    from .policy import WritePolicy
+    from .changes import UserChanges
     from .settings import Settings
-    from .storage import AvatarStorage
 
 
 class Resource:
@@ -75,73 +64,11 @@ class Resource:
         return ProfileQuery(db, self.schema, self.settings)
 
     @cached_property
-    def editor(self) -> Editor:
+    def changes(self) -> UserChanges:
         """What changes the users of this app."""
-        from .editing import Editor
+        from .changes import UserChanges
 
-        return Editor(self.app, self.lock, self.schema, self.write_policy)
-
-    @cached_property
-    def deletion(self) -> Change[Any]:
-        """What DELETE does with the users of this app."""
-        from .deleting import Deactivation, Deletion
-
-        if self.settings.deactivates:
-            return Deactivation(
-                app=self.app,
-                lock=self.lock,
-                describe=self.describe,
-                active=find_active_attribute(self.schema, self.query.mapper),
-            )
-        avatar = (self.avatar_attribute.name, self.storage) if self.settings.avatars else None
-        return Deletion(app=self.app, lock=self.lock, describe=self.describe, avatar=avatar)
-
-    @cached_property
-    def storage(self) -> AvatarStorage:
-        """Where the avatars of this app are stored."""
-        from .storage import AvatarStorage
-
-        return AvatarStorage(self.app, self.settings)
-
-    @cached_property
-    def lock(self) -> UserLock:
-        """The lock of the users of this app."""
-        from .locking import UserLock
-
-        return UserLock(
-            self.app.extensions["sqlalchemy"],
-            self.query,
-            require_active=self.require_active,
-            render=self.render_edited,
-        )
-
-    @cached_property
-    def write_policy(self) -> WritePolicy:
-        """What a PATCH must not write."""
-        from .policy import WritePolicy
-
-        avatar = self.avatar_attribute.name if self.settings.avatars else None
-        policy = WritePolicy(self.query.mapper, identity=self.query.key, avatar=avatar)
-        if "PATCH" in self.settings.methods:
-            policy.require_safe_schema(self.schema)
-        return policy
-
-    @cached_property
-    def avatar_attribute(self) -> AvatarAttribute:
-        """The attribute of a user that an upload sets."""
-        return find_avatar_attribute(self.schema, self.query.mapper)
-
-    def require_possible_attributes(self) -> None:
-        """Raise ConfigurationError where the named model certainly lacks what the settings need."""
-        try:
-            schema = self.schema
-        except ConfigurationError:
-            return  # The first request will raise it.
-        model = self.settings.user_model
-        if model is not None and self.settings.avatars:
-            require_possible_attribute(schema, "avatar", model)
-        if model is not None and self.settings.deactivates:
-            require_possible_attribute(schema, "is_active", model)
+        return UserChanges(self)
 
     @cached_property
     def load_user_by_host(self) -> Callable[[], Any] | None:
@@ -149,15 +76,9 @@ class Resource:
         if has_user_loader():
             return self._load_by_host
         _ = self.query  # These may raise ConfigurationError, for a read too.
-        self.require_changes_possible()
+        if self.settings.changes_users:
+            self.changes.require_possible()
         return None
-
-    def require_changes_possible(self) -> None:
-        """Raise ConfigurationError where users cannot be changed as the settings allow."""
-        if "PATCH" in self.settings.methods or self.settings.avatars:
-            _ = self.write_policy
-        if self.settings.deactivates:
-            find_active_attribute(self.schema, self.query.mapper)
 
     @cached_property
     def tokens_may_be_in_bodies(self) -> bool:

@@ -12,11 +12,9 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from .auth import token_headers
 from .bodies import PATCH_TYPES
+from .error_responses import FAILURE, UNAVAILABLE, ErrorResponse
 from .errors import (
-    FAILURE,
-    UNAVAILABLE,
     BodyTooLargeError,
-    ErrorResponse,
     InvalidFieldsError,
     UnavailableError,
     UnsupportedMediaTypeError,

@@ -14,6 +14,7 @@ from marshmallow import Schema
 from sqlalchemy.orm import Mapper
 
 from .errors import ConfigurationError
+from .misspellings import refuse_misspelled_keys
 
 _T = TypeVar("_T")
 
@@ -198,7 +199,7 @@ class Settings:
         Raises ConfigurationError for a wrong value, and for a key that misspells one of these.
         """
         declared = {f"PROFILE_{f.name.upper()}": f for f in fields(cls)}
-        _refuse_misspelled_keys(config, declared)
+        refuse_misspelled_keys(config, declared)
         given = {key: (key, config[key]) for key in declared if key in config}
         for name, argument in (("user_model", user_model), ("schema", schema)):
             if argument is not None:
@@ -224,29 +225,3 @@ class Settings:
 def _with_head(methods: Iterable[str]) -> set[str]:
     """Return methods, and HEAD where GET is one of them."""
     return {*methods} | ({"HEAD"} if "GET" in methods else set())
-
-
-def _refuse_misspelled_keys(config: Mapping[str, Any], known: Iterable[str]) -> None:
-    for key in config:
-        meant = [name for name in known if key.startswith("PROFILE_") and _is_typo(key, name)]
-        if key not in known and meant:
-            message = (
-                f"{key} is {config[key]!r}, but there is no such setting; it must be "
-                f"spelled {meant[0]}. (Is the key your own? Then give it a name "
-                "that is not so close to one of ours.)"
-            )
-            raise ConfigurationError(message)
-
-
-def _is_typo(key: str, name: str) -> bool:
-    """Tell whether a key is a name with one letter more, less or other, or with two swapped."""
-    length = len(name)
-    longer, shorter = (key, name) if len(key) > length else (name, key)
-    if len(longer) == len(shorter) + 1:
-        return shorter in {longer[:i] + longer[i + 1 :] for i in range(len(longer))}
-    differing = [i for i, letter in enumerate(key) if name[i : i + 1] != letter]
-    if len(key) != length or len(differing) not in {1, 2}:
-        return False
-    first, last = differing[0], differing[-1]
-    swapped = name[:first] + name[first : last + 1][::-1] + name[last + 1 :]
-    return first == last or (last == first + 1 and key == swapped)

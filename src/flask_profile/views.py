@@ -12,16 +12,13 @@ from .auth import verify_identity
 from .bodies import limit_body
 from .conditions import make_conditional, require_match
 from .contention import is_contention
+from .error_responses import FAILURE, UNAVAILABLE, ErrorResponse, response_to
 from .errors import (
-    FAILURE,
-    UNAVAILABLE,
-    ErrorResponse,
     RefusalError,
     UnavailableError,
     UnsupportedMediaTypeError,
     UserInactiveError,
     UserNotFoundError,
-    response_to,
 )
 from .routing import allowed_methods
 
@@ -133,7 +130,7 @@ class AuthenticatedView(MethodView):
         """Return the attempts of this request; must be called before the token is verified."""
         from .attempts import Attempts
 
-        return Attempts(self.resource.lock, self.verify)
+        return Attempts(self.resource.changes.lock, self.verify)
 
     def max_content_length(self) -> int:
         """Return the bytes of a body that may be read."""
@@ -176,7 +173,7 @@ class ProfileView(AuthenticatedView):
         wait for a slow client. What is wrong with it is told after what is wrong with the user.
         """
         attempts = self.begin_attempts()
-        editor = self.resource.editor
+        editor = self.resource.changes.editor
         reader = editor.patch
         body = reader.read_body()
         identity, user = self.verify()
@@ -190,7 +187,7 @@ class ProfileView(AuthenticatedView):
     def delete(self) -> Response:
         """Delete or deactivate the account."""
         attempts = self.begin_attempts()
-        deletion = self.resource.deletion
+        deletion = self.resource.changes.deletion
         identity, user = self.verify()
         attempts.run(deletion, identity, user)
         return self.responder.no_content()

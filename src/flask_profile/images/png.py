@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from io import BufferedReader
 from typing import Any
@@ -104,46 +104,47 @@ def _read_mask(kept: _Parts, depth: int, colour_type: int, content: bytes) -> Im
     if colour_type not in {_GRAY, _RGB} or len(content) < 2 * samples:
         return None
     colour = struct.unpack_from(f">{samples}H", content)
-    if depth == 16:
-        mask = _match(_load(kept, "B"), [value >> 8 for value in colour])
-        mask.paste(255, mask=_match(_load(kept, "L"), [value & 255 for value in colour]))
-        return mask
-    scale = 255 // ((1 << depth) - 1)
-    return _match(_load(kept), [value * scale for value in colour])
+    high, low = [value >> 8 for value in colour], [value & 255 for value in colour]
+    if depth != 16:
+        scale = 255 // ((1 << depth) - 1)
+        return _match(_load(kept), [value * scale for value in low])
+    if colour_type == _GRAY:
+        return _match(_load(kept), [*low, *high])
+    mask = _match(_load(kept, "RGB;16B"), high)
+    mask.paste(255, mask=_match(_load(kept, "RGB;16L"), low))
+    return mask
 
 
-def _load(kept: _Parts, byte_order: str = "") -> Image.Image:
-    """Return an image of 8 bits; of 16 bits, the high bytes (B) or the low ones (L).
+def _load(kept: _Parts, raw_mode: str = "") -> Image.Image:
+    """Return an image, decoded by another raw mode than that which Pillow has chosen.
 
-    The raw modes of Pillow for another byte order give the low bytes. Without this, the image
+    A raw mode of RGB for another byte order gives the low bytes of 16 bits. Without this, the image
     would have to be unfiltered in Python.
     """
     image: Any = _open(kept)
-    if byte_order and image.mode == "I;16":
-        image.load()
-        shift = 8 if byte_order == "B" else 0
-        return _bytes_of_gray(image, shift)
-    if byte_order:
-        tile = image.tile[0]
-        image.tile = [tile._replace(args=f"RGB;16{byte_order}")]
+    if raw_mode:
+        image.tile = [image.tile[0]._replace(args=raw_mode)]
     image.load()
     loaded: Image.Image = image
     return loaded
 
 
-def _bytes_of_gray(image: Image.Image, shift: int) -> Image.Image:
-    """Return the high or the low bytes of a gray image with 16 bits, as an image of their own."""
-    data = image.tobytes()[shift // 8 :: 2]
-    return Image.frombuffer("L", image.size, data, "raw", "L", 0, 1)
-
-
 def _match(image: Image.Image, colour: list[int]) -> Image.Image:
-    """Return a mask, which is 0 where an image has a colour, and 255 elsewhere."""
+    """Return a mask, which is 0 where all bands of an image have the values of a colour."""
     tables = [[255 * (value != expected) for value in range(256)] for expected in colour]
     mask = Image.new("L", image.size)
     for box in strips(image.size):
-        strip = image.crop(box)
-        bands = (strip.convert("L") if strip.mode == "1" else strip).split()
-        masks = [band.point(table) for band, table in zip(bands, tables, strict=False)]
+        bands = _split(image.crop(box))
+        masks = [band.point(table) for band, table in zip(bands, tables, strict=True)]
         mask.paste(reduce(ImageChops.lighter, masks), box)
     return mask
+
+
+def _split(strip: Image.Image) -> Sequence[Image.Image]:
+    """Return the bands of a strip as images of 8 bits; of 16 bits, the low and the high bytes."""
+    if strip.mode == "1":
+        return [strip.convert("L")]
+    if strip.mode != "I;16":
+        return strip.split()
+    data = strip.tobytes()
+    return [Image.frombytes("L", strip.size, data[start::2]) for start in (0, 1)]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from flask_jwt_extended.exceptions import FreshTokenRequired
 
+from ..error_responses import ERROR_RESPONSES
 from ..errors import (
-    ERROR_RESPONSES,
     BodyTooLargeError,
     BrokenImageError,
     ConstraintError,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from werkzeug.exceptions import MethodNotAllowed
 
-from ..errors import ERROR_RESPONSES, InvalidFieldsError
+from ..error_responses import ERROR_RESPONSES
+from ..errors import InvalidFieldsError
 from ..settings import Settings
 from .examples import make_example
 from .objects import JSON_TYPE, JsonObject, describe_header, refer_to

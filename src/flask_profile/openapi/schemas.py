@@ -77,7 +77,9 @@ def describe_patch(resource: Resource, convert: Callable[..., JsonObject]) -> Js
     Raises:
         ConfigurationError: Where the app has no database to change.
     """
-    reader = PatchReader(resource.app, resource.query, resource.schema, resource.write_policy)
+    reader = PatchReader(
+        resource.app, resource.query, resource.schema, resource.changes.write_policy
+    )
     writable = reader.writable_fields
     for writable_field in writable.values():
         _select_limits(writable_field)

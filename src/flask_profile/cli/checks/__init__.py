@@ -60,10 +60,11 @@ def _check_profile(app: Flask, endpoint: Endpoint) -> Iterator[Problem]:
         else:
             yield Problem("configuration", str(error))
         return
-    try:
-        endpoint.resource.require_changes_possible()
-    except ConfigurationError as error:
-        yield Problem("configuration", str(error))
+    if endpoint.resource.settings.changes_users:
+        try:
+            endpoint.resource.changes.require_possible()
+        except ConfigurationError as error:
+            yield Problem("configuration", str(error))
     if "PATCH" in endpoint.methods:
         yield from check_loaded_attributes(schema, query.mapper.class_)
     yield from check_tables(app, query)
