@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import uuid
@@ -11,6 +12,7 @@ import uuid
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from flask import Blueprint, Flask
+from flask_jwt_extended import decode_token
 from marshmallow import Schema, fields, post_load
 from sqlalchemy import Index, String, UniqueConstraint, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -220,9 +222,60 @@ def test_check_reports_a_schema_that_loads_a_missing_attribute(host):
 
 
 def test_check_reports_cookies_without_csrf_protection(host):
-    cookies = {"JWT_TOKEN_LOCATION": ["cookies"]}
+    cookies = {"JWT_TOKEN_LOCATION": ["cookies"], "JWT_COOKIE_SECURE": True}
     assert find_problem_codes(host(**cookies).add()) == []
     assert find_problem_codes(host(**cookies, JWT_COOKIE_CSRF_PROTECT=False).add()) == ["no_csrf"]
+
+
+def test_check_reports_methods_without_csrf_protection(host):
+    cookies = {"JWT_TOKEN_LOCATION": ["cookies"], "JWT_COOKIE_SECURE": True}
+    methods = {"PROFILE_METHODS": ["GET", "POST", "PATCH"], "JWT_CSRF_METHODS": ["POST"]}
+    host_app = host(**cookies, **methods).add()
+    assert find_problem_codes(host_app) == ["no_csrf"]
+    assert "(CSRF): PATCH." in run_command(host_app, "check").stdout
+
+
+def test_check_warns_of_cookies_that_may_be_sent_without_encryption(host):
+    host_app = host(JWT_TOKEN_LOCATION=["cookies"]).add()
+    (problem,) = json.loads(run_command(host_app, "check", "--json").stdout)["problems"]
+    assert (problem["code"], problem["level"]) == ("insecure_cookie", "warning")
+
+
+def test_check_warns_of_privileges_that_users_may_write(host):
+    schema = make_schema(is_staff=fields.Boolean())
+    assert find_problem_codes(host(PROFILE_SCHEMA=schema).add(is_staff=True)) == []
+    host_app = host(PROFILE_SCHEMA=schema, PROFILE_METHODS=["PATCH"]).add()
+    assert find_problem_codes(host_app) == ["privileged_field"]
+    result = run_command(host_app, "check")
+    assert "is_staff = Boolean(…, dump_only=True)" in result.stdout
+    assert result.exit_code == 0
+    assert run_command(host_app, "check", "--strict").exit_code == 1
+
+
+def test_check_reports_settings_that_were_changed_too_late(john):
+    john.app.config["PROFILE_METHODS"] = ["GET"]
+    assert find_problem_codes(john) == ["changed_setting"]
+    assert "PROFILE_METHODS was changed" in run_command(john, "check").stdout
+
+
+def test_check_notes_config_keys_of_others(host):
+    host_app = host(PROFILE_OF_THE_COMPANY="x").add()
+    assert find_problem_codes(host_app) == ["other_keys"]
+    result = run_command(host_app, "check", "--strict")
+    assert (result.exit_code, "PROFILE_OF_THE_COMPANY" in result.stdout) == (0, True)
+
+
+def test_check_reports_a_storage_that_cannot_be_written(host, tmp_path):
+    place = tmp_path / "avatars"
+    avatars = {"PROFILE_AVATARS": True, "PROFILE_MEDIA_STORAGE": str(place)}
+    host_app = host(**avatars).add()
+    assert find_problem_codes(host_app) == []
+    assert [each for each in place.rglob("*") if each.is_file()] == []
+    shutil.rmtree(place)
+    place.write_text("not a directory")
+    assert find_problem_codes(host_app) == ["storage"]
+    result = run_command(host_app, "check")
+    assert (result.exit_code, str(place) in result.stdout) == (1, True)
 
 
 def test_check_reports_testing_and_debug_mode(host, john, monkeypatch):
@@ -260,6 +313,11 @@ class TestCheckWithUserLoader:
         output = run_command(host_app, "check").stdout
         assert 'app.config["PROFILE_USER_MODEL"]' in output
         assert output.endswith("/api/profile/ was not checked for POST.\n")
+
+    def test_without_a_model_in_an_app_with_sqlalchemy_it_says_so_too(self, host):
+        host_app = host(model=None, PROFILE_SCHEMA=Schema)
+        host_app.jwt.user_lookup_loader(self.load_nobody)
+        assert find_problem_codes(host_app) == ["not_checked"]
 
     @pytest.mark.parametrize(
         "config",
@@ -405,8 +463,51 @@ def test_an_unsuitable_identity_from_the_loader_creates_no_token(john):
     result = run_command(john, "token", "1")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "makes no access token for '1'" in result.stderr
-    john.jwt.user_identity_loader(lambda _user: "other")
-    assert run_command(john, "token", "1").exit_code == 0  # The loader decides the identity.
+    john.jwt.user_identity_loader(lambda _user: "other")  # The loader decides the identity.
+    assert "the app sends a 404 NOT FOUND response." in run_command(john, "token", "1").stderr
+
+
+def test_a_token_that_the_app_does_not_accept_is_explained_and_not_printed(john):
+    allowed = set()
+    john.jwt.token_in_blocklist_loader(lambda _header, claims: claims["jti"] not in allowed)
+    for command in ("token", "show"):
+        result = run_command(john, command, "john_doe")
+        assert result.exit_code == 1
+        assert "eyJ" not in result.output
+        assert "a 401 UNAUTHORIZED response.\nIts reason: The token has been revoked" in result.stderr
+    assert "revoked" in json.loads(run_command(john, "token", "1", "--json").stdout)["error"]
+
+
+def test_token_prints_a_fresh_token_on_demand(john):
+    def is_fresh(*options):
+        printed = run_command(john, "token", "1", "--json", *options).stdout
+        with john.app.app_context():
+            return decode_token(json.loads(printed)["access_token"])["fresh"]
+
+    assert (is_fresh(), is_fresh("--fresh")) == (False, True)
+
+
+@pytest.mark.parametrize("config", [{}, {"TESTING": True}])
+def test_a_name_that_only_a_loader_could_know_is_explained(config, host):
+    host_app = host(model=None, with_db=False, **config)
+    host_app.jwt.user_lookup_loader(lambda _header, claims: int(claims["sub"]))
+    for command in ("show", "token"):
+        result = run_command(host_app, command, "alice")
+        assert result.exit_code == 1
+        assert "so 'alice' was taken as an identity." in result.stderr
+        assert 'app.config["PROFILE_USER_MODEL"]' in result.stderr
+
+
+def test_an_error_that_the_app_lets_through_has_no_traceback(host):
+    host_app = host(TESTING=True).add()
+
+    @host_app.app.before_request
+    def fail():
+        raise RuntimeError("the cellar is closed")
+
+    result = run_command(host_app, "show", "1")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "Error: The app raised RuntimeError: the cellar is closed\n"
 
 
 def test_users_from_a_user_lookup_loader_are_found_by_their_identity(host):
@@ -529,6 +630,16 @@ class TestDeletion:
         assert find_problem_codes(host(**config).add()) == ["identity_returns", "fresh_tokens"]
         config["PROFILE_ON_DELETE"] = "deactivate"
         assert find_problem_codes(host(**config).add()) == ["fresh_tokens"]
+
+    def test_check_does_not_warn_of_one_that_nobody_chooses(self, host):
+        def model(db):
+            class User(ProfileMixin, db.Model):
+                uniquifier: Mapped[str] = mapped_column(String(64), unique=True, default="x")
+
+            return User
+
+        config = {"PROFILE_METHODS": "POST,DELETE", "PROFILE_IDENTITY_FIELD": "uniquifier"}
+        assert find_problem_codes(host(model=model, **config).add()) == ["fresh_tokens"]
 
     def test_show_and_token_use_a_fresh_token_where_reading_needs_one(self, host):
         host_app = host(PROFILE_FRESH_METHODS=["POST"]).add()

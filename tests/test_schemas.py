@@ -419,6 +419,11 @@ class TestSchemaThatCannotBeMade:
         assert "cannot be made" in checked.output
         assert "Traceback" not in checked.output
 
+    def test_it_is_told_at_the_first_request_where_users_are_changed_too(self, host):
+        host_app = host(PROFILE_SCHEMA=self.UnknownField, PROFILE_METHODS="PATCH", TESTING=True)
+        with pytest.raises(ConfigurationError, match="cannot be made"):
+            host_app.add().client.patch("/api/profile/", json={})
+
     def test_all_attributes_that_a_model_lacks_are_named_at_once(self, host):
         def model(db):
             class User(db.Model):

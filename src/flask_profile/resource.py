@@ -42,6 +42,7 @@ class Resource:
     def __init__(self, app: Flask, settings: Settings) -> None:
         self.app = app
         self.settings = settings
+        self.config = dict(app.config)  # As it was when the settings were read.
         self.responder = Responder(app, settings)
         self._inspected: set[type] = set()
         self._active_attributes: dict[type, str] = {}

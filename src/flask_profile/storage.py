@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import secrets
 import sys
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,30 @@ class AvatarStorage:
                 self._store.delete(name)
             except Exception:
                 self._app.log_exception(sys.exc_info())
+
+    def list_old(self, before: datetime, number: int) -> Iterator[list[str]]:
+        """Yield the names of avatars that this class has stored before a time, in batches.
+
+        Args:
+            before: The time.
+            number: How many files a batch has at most.
+        """
+        for batch in self._store.list("avatars", chunk_size=number):
+            old = [str(each["path"]) for each in batch if each["last_modified"] < before]
+            yield [name for name in old if _STORED_NAME.fullmatch(name)]
+
+    def remove_all(self, names: list[str]) -> None:
+        """Remove avatars; a failure is raised."""
+        self._store.delete(names)
+
+    def require_writable(self) -> None:
+        """Store a file and remove it, or raise what goes wrong."""
+        self._store.delete(self.put(b""))
+
+    @property
+    def location(self) -> str:
+        """The directory or URL."""
+        return self._location
 
     @cached_property
     def _store(self) -> ObjectStore:

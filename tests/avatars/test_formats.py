@@ -53,10 +53,13 @@ class TestJpeg:
             ),
             encode(format="JPEG") + b"\0\0\0\x18ftypmp42" + SCAN_MARKERS,
             encode(format="JPEG")[:2] + b"\xff\xff\xff" + encode(format="JPEG")[2:],
+            encode(format="JPEG")[:20] + b"junk" + encode(format="JPEG")[20:],
+            encode(format="JPEG")[:2] + b"\xff\x01" + encode(format="JPEG")[2:],
         ],
         ids=[
             *("a comment with markers", "a profile with markers", "broken EXIF", "a broken index"),
-            *("broken Photoshop data", "a film behind it", "bytes to fill"),
+            *("broken Photoshop data", "a film behind it", "bytes to fill", "bytes between"),
+            "a marker without a length",
         ],
     )
     def test_it_is_not_judged_by_its_metadata_or_by_what_follows(self, sent, avatars):
@@ -71,7 +74,10 @@ class TestJpeg:
         sent = encode_solid(size=(40_000, 300), format="JPEG")
         assert decode(avatars.upload(sent)).size == (512, 4)
 
-    @pytest.mark.parametrize("sent", [b"\xff\xd8\xff", b"\xff\xd8\xff\xd9", b"\xff\xd8\xff\xe0\0"])
+    @pytest.mark.parametrize(
+        "sent",
+        [b"\xff\xd8\xff", b"\xff\xd8\xff\xd9", b"\xff\xd8\xff\xe0\0", JPEG[:20] + bytes(9)],
+    )
     def test_a_stump_is_broken(self, sent, avatars):
         assert avatars.rejects(sent, 400, BROKEN_IMAGE_BODY)
 
@@ -94,6 +100,7 @@ class TestPng:
             add_chunk(PNG, b"tEXt", b"Comment\0x", valid=False),
             add_chunk(PNG, b"iCCP", b"x\0\0" + zlib.compress(bytes(50_000_000))),
             add_chunk(PNG, b"iCCP", b"no end"),
+            add_chunk(PNG, b"iCCP", b"x\0\0not compressed"),
             add_chunk(PNG, b"eXIf", b"II*\0\xff\xff\xff\xff"),
             add_chunk(PNG, b"pHYs", b"x"),
             add_chunk(PNG, b"gAMA", b"x"),
@@ -102,7 +109,8 @@ class TestPng:
             PNG[:-12],
         ],
         ids=[
-            *("a text bomb", "a broken text", "a profile bomb", "a broken profile", "broken EXIF"),
+            *("a text bomb", "a broken text", "a profile bomb", "a broken profile"),
+            *("a profile that is not compressed", "broken EXIF"),
             *(
                 "broken pixels per inch",
                 "a broken gamma",
@@ -158,6 +166,10 @@ class TestPng:
         pixels = stored_pixels(avatars, images.build_png(2, 1, depth, 2, chunk, rows=row))
         assert [pixels.getpixel((x, 0))[3] for x in (0, 1)] == [0, 255]
 
+    def test_a_transparent_colour_is_ignored_where_each_pixel_has_its_own(self, avatars):
+        sent = images.build_png(1, 1, 8, 6, (b"tRNS", b"\0\1\0\2\0\3"), rows=b"\0\1\2\3\xff")
+        assert stored_pixels(avatars, sent).getpixel((0, 0))[3] == 255
+
     @pytest.mark.parametrize("colour_type", [4, 6])
     def test_sixteen_bits_may_have_transparency(self, colour_type, avatars):
         channels = {4: (0x8000, 0x4000), 6: (0xFFFF, 0x8000, 0, 0x4000)}[colour_type]
@@ -203,6 +215,15 @@ class TestGif:
         ]
         assert is_close(pixels.getpixel((9, 9)), (*RED, 255), 3)
 
+    def test_its_own_transparency_is_kept_there(self, avatars):
+        image = Image.new("P", (10, 10), 0)
+        image.putpalette([*RED, *BLUE])
+        image.paste(1, (0, 0, 5, 10))
+        data = bytearray(encode(image, "GIF", transparency=1))
+        data[6:10] = struct.pack("<HH", 20, 20)
+        pixels = stored_pixels(avatars, bytes(data))
+        assert [pixels.getpixel((x, 2))[3] for x in (2, 7, 15)] == [0, 255, 0]
+
     def test_an_image_beyond_the_screen_makes_it_larger(self, avatars):
         assert stored_pixels(avatars, build_gif((10, 10), (4, 2))).size == (14, 12)
 
@@ -218,8 +239,19 @@ class TestWebp:
         assert len(file.getvalue()) < 50_000
         assert avatars.rejects(file.getvalue(), 400, TOO_MANY_PIXELS_BODY)
 
+    def test_a_lossy_one_without_an_extension_is_accepted(self, avatars):
+        sent = encode(format="WEBP", lossless=False)
+        assert sent[12:16] == b"VP8 "
+        assert decode(avatars.upload(sent)).size == (60, 40)
+
     @pytest.mark.parametrize(
-        "sent", [b"RIFF\4\0\0\0WEBP", b"RIFF\xff\xff\xff\xffWEBPVP8X", encode(format="WEBP")[:40]]
+        "sent",
+        [
+            b"RIFF\4\0\0\0WEBPABCD\0\0\0\0",
+            b"RIFF\4\0\0\0WEBP",
+            b"RIFF\xff\xff\xff\xffWEBPVP8X",
+            encode(format="WEBP")[:40],
+        ],
     )
     def test_a_stump_is_broken(self, sent, avatars):
         assert avatars.rejects(sent, 400, BROKEN_IMAGE_BODY)
@@ -281,9 +313,12 @@ class TestFewColours:
             image.putpixel((x, 63 - x), BLUE)
         assert decode(avatars.upload(encode(image))).convert("RGB").tobytes() == image.tobytes()
 
+    def test_noise_of_few_colours_is_stored_with_loss(self, avatars):
+        noise = Image.effect_noise((512, 512), 90)
+        assert b"VP8L" not in avatars.upload(encode(noise))[:40]
+
     def test_a_photo_is_stored_with_loss(self, avatars):
-        photo = Image.effect_noise((256, 256), 90).convert("RGB")
-        photo.paste(Image.linear_gradient("L").resize((128, 256)), (0, 0))
+        photo = Image.merge("RGB", [Image.effect_noise((256, 256), 90) for _ in range(3)])
         stored = avatars.upload(encode(photo, "JPEG"))
         assert b"VP8L" not in stored[:40]
 
@@ -312,4 +347,10 @@ class TestSlots:
     def test_broken_images_leave_the_slots_free(self, avatars):
         for _ in range(6):
             assert avatars.put(PNG[:-30]).status_code == 400
+        assert avatars.put(PNG).status_code == 200
+
+    def test_another_c_library_has_nothing_to_give_back_memory(self, avatars, monkeypatch):
+        monkeypatch.setattr("ctypes.CDLL", lambda _name: object())
+        assert slots._find_trim() is None
+        monkeypatch.setattr(slots, "_trim", None)
         assert avatars.put(PNG).status_code == 200

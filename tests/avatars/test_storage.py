@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 from flask import Flask
@@ -340,13 +341,39 @@ class TestS3:
         client.create_bucket(Bucket="pictures")
         yield client
         client.close()
+        urlopen(Request(f"{url}/moto-api/reset", method="POST")).close()
         server.stop()
 
-    def test_the_storage_may_be_a_bucket(self, bucket, make_avatars):
+    @pytest.fixture
+    def list_keys(self, bucket):
         def list_keys():
             entries = bucket.list_objects_v2(Bucket="pictures").get("Contents", [])
             return [entry["Key"] for entry in entries]
 
+        return list_keys
+
+    def test_what_no_row_names_is_pruned_in_batches(
+        self, bucket, list_keys, make_avatars, monkeypatch
+    ):
+        monkeypatch.setattr("flask_profile.cli.pruning._BATCH", 2)
+        avatars = make_avatars(PROFILE_MEDIA_STORAGE="s3://pictures/of/users")
+        assert avatars.put(encode()).status_code == 200
+        kept = f"of/users/{avatars.read_column()}"
+        others = ["of/users/avatars/me.webp", f"avatars/{'0' * 32}.webp"]
+        orphans = [f"avatars/{number:032x}.webp" for number in range(5)]
+        for key in (*others, *(f"of/users/{name}" for name in orphans)):
+            bucket.put_object(Bucket="pictures", Key=key, Body=b"x")
+
+        def prune(*arguments):
+            command = ["profile", "prune-avatars", *arguments]
+            return sorted(avatars.host.app.test_cli_runner().invoke(args=command).stdout.split())
+
+        assert prune("--delete") == []  # All are younger than a day.
+        assert prune("--older-than", "0s") == orphans
+        assert prune("--older-than", "0s", "--delete") == orphans
+        assert sorted(list_keys()) == sorted([kept, *others])
+
+    def test_the_storage_may_be_a_bucket(self, bucket, list_keys, make_avatars):
         avatars = make_avatars(PROFILE_MEDIA_STORAGE="s3://pictures/of/users")
         for _ in range(2):
             assert avatars.put(encode()).status_code == 200

@@ -425,6 +425,16 @@ class TestDeactivation:
 
 
 class TestFailures:
+    def test_an_assertion_of_the_host_is_a_500(self, deletable_host, delete, listen):
+        host = deletable_host()
+
+        def refuse(*_):
+            raise AssertionError("not on a Sunday")
+
+        listen(host.User, "before_delete", refuse)
+        assert parse(delete(host)) == (500, NOT_SAVED)
+        assert read_users(host, "id") == [1]
+
     def test_a_failure_is_a_500_and_deletes_nothing(self, deletable_host, delete, listen):
         host = deletable_host()
         with host.app.app_context():

@@ -58,6 +58,20 @@ def test_a_client_signs_in_to_a_host_and_gets_the_documented_responses(name, sta
     assert check_and_parse(host.request(john)) == (500, FAILED)
 
 
+@pytest.mark.parametrize("name", HOSTS)
+def test_the_commands_serve_every_host(name, start_host):
+    host = start_host(name)
+
+    def run(*arguments):
+        result = host.app.test_cli_runner().invoke(args=["profile", *arguments])
+        return result.exit_code, result.stdout
+
+    assert run("show", "john_doe", "--json") == (0, host.case.body + "\n")
+    assert run("token", "john_doe", "--fresh")[0] == 0
+    assert run("check")[1].rstrip().endswith(" is ready for POST.")
+    assert run("prune-avatars")[0] == 1
+
+
 def request_own_routes(host):
     """Return the responses of the host's own routes, for John and without a token."""
     john = host.sign_in_john()

@@ -1,10 +1,12 @@
-"""The four commands of ``flask profile``: their options, and what they print."""
+"""The commands of ``flask profile``: their options, and what they print."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Container, Iterable
 from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -12,15 +14,12 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from ..resource import registered_endpoints
-from .access_tokens import create_token
 from .failures import report_failures
-from .profiles import choose_profile
-from .requests import build_request, reading_method
-from .users import find_user
+from .pruning import find_places, parse_age
+from .trials import try_profile
 
 if TYPE_CHECKING:
     from .checks import Problem
-    from .requests import ClientRequest
 
 profile_commands = AppGroup(
     "profile",
@@ -73,32 +72,40 @@ def show(*, user: str, blueprint: str | None, as_json: bool) -> None:
 
     USER is an identity, a username or an email.
     """
-    _, request = _prepare_request(user, blueprint)
-    response = current_app.test_client(use_cookies=False).open(**asdict(request))
+    trial = try_profile(current_app, user, blueprint, fresh=False)
+    response = trial.response
     body = response.get_data(as_text=True)
     if not as_json and response.is_json:
         body = json.dumps(response.json, indent=2, ensure_ascii=False)
     click.echo(body)
-    if response.status_code != 200:
-        click.echo(f"This is the body of a {response.status} response.", err=True)
+    if not trial.succeeded:
+        click.echo(f"This is the body of a {trial.describe_refusal()}", err=True)
         raise click.exceptions.Exit(1)
 
 
 @profile_commands.command("token")
 @_user_argument
+@click.option("--fresh", is_flag=True, help="Print a fresh token, as after a sign-in.")
 @_blueprint_option
 @_json_option
 @report_failures
-def print_token(*, user: str, blueprint: str | None, as_json: bool) -> None:
+def print_token(*, user: str, fresh: bool, blueprint: str | None, as_json: bool) -> None:
     """Print an access token for USER, and the curl command that sends it.
 
-    USER is an identity, a username or an email.
+    USER is an identity, a username or an email. The app itself is asked whether it accepts the
+    token.
     """
-    token, request = _prepare_request(user, blueprint)
+    trial = try_profile(current_app, user, blueprint, fresh=fresh)
+    if not trial.succeeded:
+        raise click.ClickException(
+            f"With an access token for {user!r}, the app sends a {trial.describe_refusal()}\n"
+            + trial.response.get_data(as_text=True)
+        )
+    curl = trial.request.curl()
     if as_json:
-        click.echo(json.dumps({"access_token": token, "curl": request.curl()}))
+        click.echo(json.dumps({"access_token": trial.token, "curl": curl}))
     else:
-        click.echo(f"{token}\n\n{request.curl()}")
+        click.echo(f"{trial.token}\n\n{curl}")
 
 
 @profile_commands.command()
@@ -111,13 +118,41 @@ def openapi(*, as_json: bool) -> None:
     click.echo(json.dumps(openapi_spec(current_app), indent=None if as_json else 2))
 
 
-def _prepare_request(user: str, blueprint: str | None) -> tuple[str, ClientRequest]:
-    """Return an access token for a user, and the request that reads the profile with it."""
-    profile = choose_profile(current_app, blueprint)
-    resource = profile.endpoint.resource
-    fresh = reading_method(profile) in resource.settings.methods_with_fresh_token
-    token = create_token(find_user(resource, user), fresh=fresh)
-    return token, build_request(profile, token)
+@profile_commands.command("prune-avatars")
+@click.option(
+    "--older-than",
+    callback=parse_age,
+    default="1d",
+    show_default=True,
+    help="The least age of a file, such as 12h: an upload may still be in flight.",
+)
+@click.option("--delete", is_flag=True, help="Remove the files, instead of listing them.")
+@report_failures
+def prune_avatars(*, older_than: timedelta, delete: bool) -> None:
+    """List or remove stored avatars that no user has.
+
+    Only files that the library has stored itself are listed or removed.
+    """
+    places = find_places(current_app)
+    if not places:
+        raise click.ClickException("This app has no profile with PROFILE_AVATARS.")
+    number = 0
+    for place in places:
+        if delete and not place.is_in_use():
+            raise click.ClickException(
+                f"No row names a file of {place.storage.location!r}: this may be another database. "
+                "Nothing was removed."
+            )
+        with click.progressbar(
+            place.find_unused(older_than), file=sys.stderr, hidden=not sys.stderr.isatty()
+        ) as batches:
+            for names in batches:
+                number += len(names)
+                if delete:
+                    place.storage.remove_all(names)
+                for name in names:
+                    click.echo(name)
+    click.echo(f"{number} avatars {'removed' if delete else 'not in use'}.", err=True)
 
 
 def _print_problems(problems: Iterable[Problem]) -> None:

@@ -19,13 +19,14 @@ def report_failures(command: Callable[..., None]) -> Callable[..., None]:
     With ``--json``, the message is JSON on standard output.
 
     Args:
-        command: The function of a command that has the option ``--json``.
+        command: The function of a command.
     """
 
     @wraps(command)
-    def run(*, as_json: bool, **arguments: Any) -> None:
+    def run(**arguments: Any) -> None:
+        as_json = arguments.get("as_json", False)
         try:
-            command(as_json=as_json, **arguments)
+            command(**arguments)
         except click.UsageError:
             raise  # Click prints it with the usage, and exits with status 2.
         except (click.ClickException, ConfigurationError, SQLAlchemyError) as error:

@@ -36,11 +36,13 @@ class FoundUser:
         name: What the developer named the user by.
         identity: The identity, as tokens carry it.
         load: Returns the user as an instance of the model, or the identity if there is no model.
+        is_searched: Whether the user was found in the database, and not only assumed.
     """
 
     name: str
     identity: str
     load: Callable[[], object]
+    is_searched: bool = True
 
 
 def find_user(resource: Resource, name: str) -> FoundUser:
@@ -60,7 +62,8 @@ def find_user(resource: Resource, name: str) -> FoundUser:
     except ConfigurationError:
         if not has_user_loader():
             raise
-        return FoundUser(name, name, lambda: name)  # Only the app itself can look for its users.
+        # Only the app itself can look for its users.
+        return FoundUser(name, name, lambda: name, is_searched=False)
     columns = [map_attribute(resource.schema, c, query.mapper.class_) for c in _NAMES]
     key = _find_key(query, [c for c in columns if has_column(query.mapper, c)], name)
     return FoundUser(name, str(key), lambda: _load_entity(query, key))

@@ -47,17 +47,16 @@ def shrink(source: Source, size: int) -> Image.Image:
 def _reduce(source: Source, factor: tuple[int, int]) -> Image.Image:
     """Return the mean of each rectangle of pixels, in a mode that can be resized."""
     width, height = source.image.size
-    columns, rows = -(-width // factor[0]), -(-height // factor[1])
-    reduced: Image.Image | None = None
-    for box in strips(source.image.size, factor[1]):
-        strip = _convert(source.image.crop(box), source.alpha and source.alpha.crop(box))
-        strip = strip.reduce(factor)
-        if reduced is None:
-            reduced = Image.new(strip.mode, (columns, rows))
-        reduced.paste(strip, (0, box[1] // factor[1]))
-    if reduced is None:
-        raise ValueError("The image has no pixels.")
-    return reduced
+    reduced = [
+        _convert(source.image.crop(box), source.alpha and source.alpha.crop(box)).reduce(factor)
+        for box in strips(source.image.size, factor[1])
+    ]
+    image = Image.new(reduced[0].mode, (-(-width // factor[0]), -(-height // factor[1])))
+    top = 0
+    for strip in reduced:
+        image.paste(strip, (0, top))
+        top += strip.height
+    return image
 
 
 def _convert(strip: Image.Image, alpha: Image.Image | None) -> Image.Image:

@@ -13,7 +13,8 @@ from ..profiles import registered_profiles
 from .deletion import check_deletion
 from .mode import check_mode
 from .problem import Problem
-from .schema import check_loaded_attributes, check_sent_names
+from .schema import check_loaded_attributes, check_privileges, check_sent_names
+from .settings import check_other_keys, check_settings, check_storage
 from .tables import check_index, check_tables
 from .tokens import check_tokens
 
@@ -39,12 +40,14 @@ def find_problems(app: Flask) -> Iterator[Problem]:
     """
     yield from check_tokens(app)
     yield from check_mode(app)
+    yield from check_other_keys(app)
     for blueprint, profile in registered_profiles(app).items():
         for problem in _check_profile(app, profile.endpoint):
             yield replace(problem, blueprint=blueprint)
 
 
 def _check_profile(app: Flask, endpoint: Endpoint) -> Iterator[Problem]:
+    yield from check_settings(endpoint.resource)
     try:
         schema = endpoint.resource.schema
     except ConfigurationError as error:
@@ -66,10 +69,12 @@ def _check_profile(app: Flask, endpoint: Endpoint) -> Iterator[Problem]:
         except ConfigurationError as error:
             yield Problem("configuration", str(error))
     if "PATCH" in endpoint.methods:
+        yield from check_privileges(schema)
         yield from check_loaded_attributes(schema, query.mapper.class_)
     yield from check_tables(app, query)
     yield from check_index(query)
     yield from check_deletion(endpoint.resource.settings, query)
+    yield from check_storage(endpoint.resource)
 
 
 def _knows_model(app: Flask, endpoint: Endpoint) -> bool:

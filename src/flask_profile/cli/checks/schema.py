@@ -13,6 +13,11 @@ from .problem import Problem
 if TYPE_CHECKING:
     from marshmallow import Schema
 
+_PRIVILEGES = {
+    *("is_active", "is_staff", "is_superuser", "is_admin", "active", "enabled", "verified"),
+    *("admin", "superuser", "staff", "role", "roles", "group", "groups", "permissions", "scopes"),
+    *("is_verified", "email_verified", "confirmed", "balance", "plan"),
+}
 _SECRET_WORDS = ("password", "hash", "token", "secret")
 
 
@@ -29,6 +34,24 @@ def check_sent_names(schema: Schema) -> Iterator[Problem]:
                 "secret_sent",
                 f"{type(schema).__name__} sends {name!r}, which has the name of a secret. If it is "
                 f"a secret, write:\n\n    {name} = …(load_only=True)\n\nIf it is not, rename it.",
+            )
+
+
+def check_privileges(schema: Schema) -> Iterator[Problem]:
+    """Yield a problem for each field that may be written and has the name of a privilege.
+
+    Args:
+        schema: The schema that loads a PATCH.
+    """
+    for name, field in schema.load_fields.items():
+        names = {name, field.data_key or name, field.attribute or name}
+        if any(each.lower() in _PRIVILEGES for each in names):
+            yield Problem(
+                "privileged_field",
+                f"{type(schema).__name__} lets users write {name!r}, which has the name of a "
+                "privilege: they could give it to themselves. If it is one, write:\n\n"
+                f"    {name} = {type(field).__name__}(…, dump_only=True)",
+                level="warning",
             )
 
 

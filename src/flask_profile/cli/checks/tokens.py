@@ -11,6 +11,7 @@ from flask_jwt_extended.default_callbacks import default_decode_key_callback
 
 from ...auth import has_user_loader
 from ...errors import ConfigurationError
+from ...resource import registered_endpoints
 from .problem import Problem
 
 if TYPE_CHECKING:
@@ -33,15 +34,37 @@ def check_tokens(app: Flask) -> Iterator[Problem]:
     except ConfigurationError as error:
         yield Problem("no_jwt_manager", str(error))
         return
-    if "cookies" in jwt_config.token_location and not jwt_config.cookie_csrf_protect:
+    if "cookies" in jwt_config.token_location:
+        yield from _check_cookies(app)
+    if not _has_decode_key_loader(app):
+        yield from _check_key()
+
+
+def _check_cookies(app: Flask) -> Iterator[Problem]:
+    """Yield what makes tokens in cookies unsafe: browsers send them for any website."""
+    methods = {method for _, endpoint in registered_endpoints(app) for method in endpoint.methods}
+    unprotected = sorted(methods - {"GET", "HEAD"} - {*jwt_config.csrf_request_methods})
+    if not jwt_config.cookie_csrf_protect:
         yield Problem(
             "no_csrf",
             "Tokens are read from cookies, without protection against cross-site request forgery "
             "(CSRF): any website can change the profile of its visitors. Write:\n\n"
             '    app.config["JWT_COOKIE_CSRF_PROTECT"] = True',
         )
-    if not _has_decode_key_loader(app):
-        yield from _check_key()
+    elif unprotected:
+        yield Problem(
+            "no_csrf",
+            "Tokens are read from cookies, and these methods are not protected against cross-site "
+            f"request forgery (CSRF): {', '.join(unprotected)}. Write:\n\n"
+            '    app.config["JWT_CSRF_METHODS"] = ["POST", "PUT", "PATCH", "DELETE"]',
+        )
+    if not jwt_config.cookie_secure:
+        yield Problem(
+            "insecure_cookie",
+            "Tokens are read from cookies, and browsers may send these without encryption. For "
+            'production, write:\n\n    app.config["JWT_COOKIE_SECURE"] = True',
+            level="warning",
+        )
 
 
 def _has_decode_key_loader(app: Flask) -> bool:

@@ -1,0 +1,63 @@
+"""Checks of the settings: were they changed too late, are they ours, and can avatars be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from ...settings import Settings
+from .problem import Problem
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from ...resource import Resource
+
+_KEYS = {f"PROFILE_{field.name.upper()}" for field in fields(Settings)}
+
+
+def check_other_keys(app: Flask) -> Iterator[Problem]:
+    """Yield a note with the ``PROFILE_*`` keys of the config that are no settings.
+
+    Args:
+        app: The app.
+    """
+    others = sorted(key for key in app.config if key.startswith("PROFILE_") and key not in _KEYS)
+    if others:
+        yield Problem(
+            "other_keys", f"These config keys are not ours: {', '.join(others)}.", level="note"
+        )
+
+
+def check_settings(resource: Resource) -> Iterator[Problem]:
+    """Yield a problem for settings that were changed after they were read.
+
+    Args:
+        resource: The registered profile.
+    """
+    now = resource.app.config
+    changed = sorted(key for key in _KEYS if now.get(key) != resource.config.get(key))
+    if changed:
+        yield Problem(
+            "changed_setting",
+            f"{', '.join(changed)} was changed after the blueprint was registered, which has no "
+            "effect. Change it before app.register_blueprint(…).",
+        )
+
+
+def check_storage(resource: Resource) -> Iterator[Problem]:
+    """Yield a problem where an avatar cannot be stored.
+
+    Args:
+        resource: The registered profile.
+    """
+    if not resource.settings.avatars:
+        return
+    storage = resource.changes.storage
+    try:
+        storage.require_writable()
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        message = f"No avatar can be stored in {storage.location!r}: {reason}"
+        yield Problem("storage", message)

@@ -1,0 +1,89 @@
+"""What the app itself answers to a user whose token the commands have made."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from .access_tokens import create_token
+from .profiles import choose_profile
+from .requests import build_request, reading_method
+from .users import find_user
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from werkzeug.test import TestResponse
+
+    from .requests import ClientRequest
+    from .users import FoundUser
+
+_NOT_SEARCHED = (
+    "Only the user_lookup_loader of this app knows its users, so {!r} was taken as an identity. To "
+    "find users by username or email, name their model:\n\n"
+    '    app.config["PROFILE_USER_MODEL"] = "package.module:User"'
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A request for the profile of a user, and the response of the app.
+
+    Args:
+        user: The user.
+        token: The access token that was made for the user.
+        request: The request.
+        response: The response.
+    """
+
+    user: FoundUser
+    token: str
+    request: ClientRequest
+    response: TestResponse
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the response is a profile."""
+        return self.response.status_code == 200
+
+    def describe_refusal(self) -> str:
+        """Return the status, with the reason that the response gives and what else may help."""
+        lines = [f"{self.response.status} response."]
+        reason = self.response.www_authenticate.get("error_description")
+        if reason:
+            lines.append(f"Its reason: {reason}")
+        if not self.user.is_searched:
+            lines.append(_NOT_SEARCHED.format(self.user.name))
+        return "\n".join(lines)
+
+
+def try_profile(app: Flask, name: str, blueprint: str | None, *, fresh: bool) -> Trial:
+    """Return what an app answers to a user.
+
+    Args:
+        app: The app.
+        name: An identity, a username or an email.
+        blueprint: The name of the blueprint, where the app has several.
+        fresh: Whether the token must be fresh. It is, too, where reading needs one.
+
+    Raises:
+        click.ClickException: Where no such request can be made, or the app lets an error through.
+    """
+    profile = choose_profile(app, blueprint)
+    resource = profile.endpoint.resource
+    needs_fresh = reading_method(profile) in resource.settings.methods_with_fresh_token
+    user = find_user(resource, name)
+    token = create_token(user, fresh=fresh or needs_fresh)
+    request = build_request(profile, token)
+    client = app.test_client(use_cookies=False)
+    # Apps that redirect to HTTPS would say nothing else, and their clients do use it.
+    encrypted = {"wsgi.url_scheme": "https"}
+    try:
+        response = client.open(**asdict(request), environ_overrides=encrypted)
+    except Exception as error:  # In debug and testing mode, the app lets its errors through.
+        message = f"The app raised {type(error).__name__}: {error}"
+        if not user.is_searched:
+            message += f"\n{_NOT_SEARCHED.format(name)}"
+        raise click.ClickException(message) from error
+    return Trial(user, token, request, response)
