@@ -15,11 +15,14 @@ from flask.cli import AppGroup
 
 from ..resource import registered_endpoints
 from .failures import report_failures
+from .profiles import choose_profile
 from .pruning import find_places, parse_age
 from .trials import try_profile
+from .users import find_user
 
 if TYPE_CHECKING:
     from .checks import Problem
+    from .trials import Trial
 
 profile_commands = AppGroup(
     "profile",
@@ -72,7 +75,7 @@ def show(*, user: str, blueprint: str | None, as_json: bool) -> None:
 
     USER is an identity, a username or an email.
     """
-    trial = try_profile(current_app, user, blueprint, fresh=False)
+    trial = _try_profile(user, blueprint, fresh=False)
     response = trial.response
     body = response.get_data(as_text=True)
     if not as_json and response.is_json:
@@ -95,7 +98,7 @@ def print_token(*, user: str, fresh: bool, blueprint: str | None, as_json: bool)
     USER is an identity, a username or an email. The app itself is asked whether it accepts the
     token.
     """
-    trial = try_profile(current_app, user, blueprint, fresh=fresh)
+    trial = _try_profile(user, blueprint, fresh=fresh)
     if not trial.succeeded:
         raise click.ClickException(
             f"With an access token for {user!r}, the app sends a {trial.describe_refusal()}\n"
@@ -153,6 +156,13 @@ def prune_avatars(*, older_than: timedelta, delete: bool) -> None:
                 for name in names:
                     click.echo(name)
     click.echo(f"{number} avatars {'removed' if delete else 'not in use'}.", err=True)
+
+
+def _try_profile(name: str, blueprint: str | None, *, fresh: bool) -> Trial:
+    """Return what the app answers to the user whom a developer has named."""
+    profile = choose_profile(current_app, blueprint)
+    user = find_user(profile.endpoint.resource, name)
+    return try_profile(current_app, profile, user, fresh=fresh)
 
 
 def _print_problems(problems: Iterable[Problem]) -> None:

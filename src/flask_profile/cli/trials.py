@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from .access_tokens import create_token
-from .profiles import choose_profile
 from .requests import build_request, reading_method
-from .users import find_user
 
 if TYPE_CHECKING:
     from flask import Flask
     from werkzeug.test import TestResponse
 
+    from .profiles import RegisteredProfile
     from .requests import ClientRequest
     from .users import FoundUser
 
@@ -24,6 +23,10 @@ _NOT_SEARCHED = (
     "find users by username or email, name their model:\n\n"
     '    app.config["PROFILE_USER_MODEL"] = "package.module:User"'
 )
+
+
+class AppError(click.ClickException):
+    """The app lets an error of a request through, as in debug and testing mode."""
 
 
 @dataclass(frozen=True)
@@ -58,22 +61,21 @@ class Trial:
         return "\n".join(lines)
 
 
-def try_profile(app: Flask, name: str, blueprint: str | None, *, fresh: bool) -> Trial:
+def try_profile(app: Flask, profile: RegisteredProfile, user: FoundUser, *, fresh: bool) -> Trial:
     """Return what an app answers to a user.
 
     Args:
         app: The app.
-        name: An identity, a username or an email.
-        blueprint: The name of the blueprint, where the app has several.
+        profile: One of its profiles.
+        user: The user.
         fresh: Whether the token must be fresh. It is, too, where reading needs one.
 
     Raises:
-        click.ClickException: Where no such request can be made, or the app lets an error through.
+        AppError: Where the app lets an error through.
+        click.ClickException: Where no such request can be made.
     """
-    profile = choose_profile(app, blueprint)
-    resource = profile.endpoint.resource
-    needs_fresh = reading_method(profile) in resource.settings.methods_with_fresh_token
-    user = find_user(resource, name)
+    settings = profile.endpoint.resource.settings
+    needs_fresh = reading_method(profile) in settings.methods_with_fresh_token
     token = create_token(user, fresh=fresh or needs_fresh)
     request = build_request(profile, token)
     client = app.test_client(use_cookies=False)
@@ -81,9 +83,9 @@ def try_profile(app: Flask, name: str, blueprint: str | None, *, fresh: bool) ->
     encrypted = {"wsgi.url_scheme": "https"}
     try:
         response = client.open(**asdict(request), environ_overrides=encrypted)
-    except Exception as error:  # In debug and testing mode, the app lets its errors through.
+    except Exception as error:
         message = f"The app raised {type(error).__name__}: {error}"
         if not user.is_searched:
-            message += f"\n{_NOT_SEARCHED.format(name)}"
-        raise click.ClickException(message) from error
+            message += f"\n{_NOT_SEARCHED.format(user.name)}"
+        raise AppError(message) from error
     return Trial(user, token, request, response)

@@ -69,6 +69,20 @@ def find_user(resource: Resource, name: str) -> FoundUser:
     return FoundUser(name, str(key), lambda: _load_entity(query, key))
 
 
+def find_any_user(query: ProfileQuery) -> FoundUser | None:
+    """Return a user of the database, if there is one with an identity.
+
+    Args:
+        query: The query that reads the users.
+    """
+    column = getattr(query.mapper.class_, query.key)
+    key = _session().scalars(select(column).where(column.is_not(None)).limit(1)).first()
+    _session().close()  # A request needs the connection, too.
+    if key is None:
+        return None
+    return FoundUser(str(key), str(key), lambda: _load_entity(query, key))
+
+
 def _find_key(query: ProfileQuery, columns: list[str], name: str) -> object:
     """Return what a user, who is named by identity or in a column, has as identity."""
     with suppress(UserNotFoundError):

@@ -13,6 +13,7 @@ from ..profiles import registered_profiles
 from .deletion import check_deletion
 from .mode import check_mode
 from .problem import Problem
+from .responses import check_response
 from .schema import check_loaded_attributes, check_privileges, check_sent_names
 from .settings import check_other_keys, check_settings, check_storage
 from .tables import check_index, check_tables
@@ -42,7 +43,11 @@ def find_problems(app: Flask) -> Iterator[Problem]:
     yield from check_mode(app)
     yield from check_other_keys(app)
     for blueprint, profile in registered_profiles(app).items():
-        for problem in _check_profile(app, profile.endpoint):
+        problems = [*_check_profile(app, profile.endpoint)]
+        is_unknown = any(problem.code == "not_checked" for problem in problems)
+        if not is_unknown and not any(problem.level == "error" for problem in problems):
+            problems += check_response(app, profile)
+        for problem in problems:
             yield replace(problem, blueprint=blueprint)
 
 
