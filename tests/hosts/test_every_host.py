@@ -59,8 +59,9 @@ def test_a_client_signs_in_to_a_host_and_gets_the_documented_responses(name, sta
 
 
 @pytest.mark.parametrize("name", HOSTS)
-def test_the_commands_serve_every_host(name, start_host):
-    host = start_host(name)
+def test_the_commands_serve_every_host(name, start_host, tmp_path):
+    media = tmp_path / "media"
+    host = start_host(name, PROFILE_AVATARS=True, PROFILE_MEDIA_STORAGE=str(media))
 
     def run(*arguments):
         result = host.app.test_cli_runner().invoke(args=["profile", *arguments])
@@ -68,8 +69,15 @@ def test_the_commands_serve_every_host(name, start_host):
 
     assert run("show", "john_doe", "--json") == (0, host.case.body + "\n")
     assert run("token", "john_doe", "--fresh")[0] == 0
-    assert run("check")[1].rstrip().endswith(" is ready for POST.")
-    assert run("prune-avatars")[0] == 1
+    ready = run("check")[1].splitlines()[-2:]
+    assert [line.partition(" is ready for ")[2] for line in ready] == ["POST.", "PUT, DELETE."]
+
+    orphan = f"avatars/{'0' * 32}.webp"
+    (media / "avatars").mkdir(parents=True, exist_ok=True)
+    (media / orphan).write_bytes(b"x")
+    assert run("prune-avatars", "--delete") == (0, "")  # It is too young.
+    assert run("prune-avatars", "--delete", "--older-than", "0s") == (0, f"{orphan}\n")
+    assert not (media / orphan).exists()
 
 
 def request_own_routes(host):
