@@ -305,6 +305,18 @@ def test_check_requires_a_model_without_a_user_lookup_loader(host):
     assert find_problem_codes(host_app) == ["no_jwt_manager", "configuration"]
 
 
+def test_check_reports_a_bind_that_is_not_configured(host):
+    def model(db):
+        class User(ProfileMixin, db.Model):
+            __bind_key__ = "users"
+
+        return User
+
+    host_app = host(model=model)
+    assert find_problem_codes(host_app) == ["database"]
+    assert "'users'" in run_command(host_app, "check").stdout
+
+
 class TestCheckTriesAUser:
     """Whatever a request needs, check tries, for a user of the database."""
 

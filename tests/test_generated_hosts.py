@@ -114,6 +114,7 @@ class Plan:
     key: str
     attributes: dict[str, str | None]
     has_team: bool
+    bind: str | None
     is_named: bool
     tables: str
     has_user: bool
@@ -164,6 +165,7 @@ PLANS = st.builds(
         {name: mostly(next(iter(ways)), *ways, None) for name, ways in ATTRIBUTES.items()}
     ),
     has_team=st.booleans(),
+    bind=mostly(None, "users", "no such bind"),
     is_named=mostly(True, False),
     tables=mostly("made", "missing", "without a column"),
     has_user=mostly(True, False),
@@ -189,7 +191,9 @@ def make_model(db, plan):
     else:
         bases = (ProfileMixin, db.Model)
         values |= {name: value for name, value in JOHN.items() if name != "id"}
-    if plan.has_team:
+    if plan.bind is not None:
+        body["__bind_key__"] = plan.bind
+    if plan.has_team and plan.bind is None:
         columns = {"id": mapped_column(Integer, primary_key=True), "name": mapped_column(String(9))}
         body["team_id"] = mapped_column(ForeignKey("team.id"))
         body["team"] = relationship(type("Team", (db.Model,), columns))
@@ -202,12 +206,18 @@ def make_app(plan):
     """Return the app of a plan, and the identity of its user."""
     app, db = Flask("generated"), SQLAlchemy()
     app.config.update(JWT_SECRET_KEY=SECRET * 2, SQLALCHEMY_DATABASE_URI="sqlite://")
+    app.config["SQLALCHEMY_BINDS"] = {"users": "sqlite://"}
     app.config.update(plan.config)
     jwt = JWTManager(app)
     model, values = (None, {"id": 1}) if plan.model == "none" else make_model(db, plan)
     if plan.has_db:
         db.init_app(app)
-    if plan.has_db and model is not None and plan.tables != "missing":
+    if (
+        plan.has_db
+        and model is not None
+        and plan.tables != "missing"
+        and plan.bind != "no such bind"
+    ):
         with app.app_context():
             db.create_all()
             if plan.has_user:
@@ -216,8 +226,8 @@ def make_app(plan):
             if plan.tables == "without a column":
                 column = "first_name"
                 if column in model.__table__.columns:
-                    db.session.execute(text(f"ALTER TABLE user DROP COLUMN {column}"))
-                    db.session.commit()
+                    with db.engines[plan.bind].begin() as connection:
+                        connection.execute(text(f"ALTER TABLE user DROP COLUMN {column}"))
     loaders = {
         "model": lambda *_: db.session.get(model, values["id"]) if model and plan.has_db else None,
         "object": lambda *_: SimpleNamespace(**JOHN, is_active=True, is_staff=0, is_superuser=0),

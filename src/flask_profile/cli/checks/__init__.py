@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from ...auth import has_user_loader
 from ...discovery import find_user_model
 from ...errors import ConfigurationError
+from ..failures import describe_failure
 from ..profiles import registered_profiles
 from .deletion import check_deletion
 from .mode import check_mode
@@ -67,6 +70,9 @@ def _check_profile(app: Flask, endpoint: Endpoint) -> Iterator[Problem]:
             yield Problem("not_checked", _NOT_CHECKED, level="note")
         else:
             yield Problem("configuration", str(error))
+        return
+    except SQLAlchemyError as error:  # Mappers that do not fit together, or a bind without a URL.
+        yield Problem("database", f"The users cannot be read: {describe_failure(error)}")
         return
     if endpoint.resource.settings.changes_users:
         try:
