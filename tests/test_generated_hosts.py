@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from types import SimpleNamespace
@@ -202,8 +203,14 @@ def make_model(db, plan):
     return type("User", bases, body), values
 
 
-def make_app(plan):
-    """Return the app of a plan, and the identity of its user."""
+def close_connections(app, db):
+    with app.app_context():
+        for engine in db.engines.values():
+            engine.dispose()
+
+
+def make_app(plan, stack):
+    """Return the app of a plan, and the identity of its user; an exit stack closes its database."""
     app, db = Flask("generated"), SQLAlchemy()
     app.config.update(JWT_SECRET_KEY=SECRET * 2, SQLALCHEMY_DATABASE_URI="sqlite://")
     app.config["SQLALCHEMY_BINDS"] = {"users": "sqlite://"}
@@ -212,6 +219,7 @@ def make_app(plan):
     model, values = (None, {"id": 1}) if plan.model == "none" else make_model(db, plan)
     if plan.has_db:
         db.init_app(app)
+        stack.callback(close_connections, app, db)
     if (
         plan.has_db
         and model is not None
@@ -281,11 +289,12 @@ EXAMPLES = settings().max_examples * 3
 @given(plan=PLANS)
 @settings(max_examples=EXAMPLES, suppress_health_check=[*HealthCheck])
 def test_what_is_ready_does_not_fail(plan):
-    try:
-        app, identity = make_app(plan)
-    except ConfigurationError:
-        return
-    output = app.test_cli_runner().invoke(args=["profile", "check"]).output
-    ready = READY.findall(output)
-    if ready:
-        assert failing_requests(app, identity, ready) == [], output
+    with ExitStack() as stack:
+        try:
+            app, identity = make_app(plan, stack)
+        except ConfigurationError:
+            return
+        output = app.test_cli_runner().invoke(args=["profile", "check"]).output
+        ready = READY.findall(output)
+        if ready:
+            assert failing_requests(app, identity, ready) == [], output
