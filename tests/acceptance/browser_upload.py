@@ -133,7 +133,7 @@ def check_avatars(page: Page, folder: Path) -> None:
     for upload in ("uploadForm()", "uploadBlob()"):
         response = page.evaluate(upload)
         assert response["status"] == 415, response
-    select_file(page, "photo.jpg", "image/jpeg", data + bytes(6 * 1024**2 - len(data)))
+    select_file(page, "photo.jpg", "image/jpeg", data + bytes(11 * 1024**2 - len(data)))
     for upload in ("uploadForm()", "uploadBlob()"):
         response = page.evaluate(upload)
         assert response["status"] == 413, response
