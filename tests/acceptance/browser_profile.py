@@ -163,9 +163,9 @@ def check_avatar(visit: Visit, folder: Path) -> None:
     )
     visit.wait_for_message("#profile", "must be a PNG")
     visit.expect_errors(415)
-    oversized = data + bytes(6 * 1024**2)
+    oversized = data + bytes(11 * 1024**2)
     page.set_input_files("#file", {"name": "x.jpg", "mimeType": "image/jpeg", "buffer": oversized})
-    visit.wait_for_message("#profile", "too large")
+    visit.wait_for_message("#profile", "larger than 10485760 bytes")
     visit.expect_errors(413)
     assert page.get_attribute(".avatar img", "src") == uploaded
 
