@@ -139,13 +139,14 @@ def prune_avatars(*, older_than: timedelta, delete: bool) -> None:
     places = find_places(current_app)
     if not places:
         raise click.ClickException("This app has no profile with PROFILE_AVATARS.")
+    foreign = [place.storage.location for place in places if delete and not place.is_in_use()]
+    if foreign:
+        raise click.ClickException(
+            f"No row names a file of {foreign[0]!r}: this may be another database. Nothing was "
+            "removed."
+        )
     number = 0
     for place in places:
-        if delete and not place.is_in_use():
-            raise click.ClickException(
-                f"No row names a file of {place.storage.location!r}: this may be another database. "
-                "Nothing was removed."
-            )
         with click.progressbar(
             place.find_unused(older_than), file=sys.stderr, hidden=not sys.stderr.isatty()
         ) as batches:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from conftest import define
 from contract import AVATAR_URL
-from flask_profile import ProfileBlueprint, ProfileSchema
+from flask_profile import ProfileBlueprint, ProfileMixin, ProfileSchema
 from images import encode
 
 
@@ -108,6 +109,32 @@ def test_it_refuses_to_remove_anything_where_no_row_names_a_file(avatars_host, t
     assert "this may be another database" in result.stderr
     assert files(tmp_path) == before
     assert len(prune(host).stdout.split()) == 2
+
+
+def test_it_refuses_before_it_removes_anything(host, tmp_path, persistent_config):
+    def model(db):
+        class User(ProfileMixin, db.Model):
+            pass
+
+        class Admin(ProfileMixin, db.Model):
+            pass
+
+        return User, Admin
+
+    db, (user, admin) = define(model)
+    config = {"PROFILE_AVATARS": True, "PROFILE_MEDIA_STORAGE": str(tmp_path / "users")}
+    blueprint = ProfileBlueprint(user_model=user)
+    made = host(
+        model=lambda _db: user, db=db, blueprint=blueprint, **config | persistent_config
+    ).add()
+    made.app.config["PROFILE_MEDIA_STORAGE"] = str(tmp_path / "admins")
+    made.app.register_blueprint(ProfileBlueprint("admins", user_model=admin), url_prefix="/admins")
+    Path(tmp_path, "users", "avatars").mkdir(parents=True)
+    Path(tmp_path, "users", ORPHAN).write_bytes(b"x")
+    result = prune(made, "--delete", "--older-than", "0s")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{tmp_path / 'admins'}" in result.stderr
+    assert Path(tmp_path, "users", ORPHAN).exists()
 
 
 def test_a_file_of_another_profile_in_the_same_storage_is_in_use(avatars_host, tmp_path):
