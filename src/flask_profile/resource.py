@@ -42,7 +42,8 @@ class Resource:
     def __init__(self, app: Flask, settings: Settings) -> None:
         self.app = app
         self.settings = settings
-        self.config = dict(app.config)  # As it was when the settings were read.
+        # As it was when the settings were read.
+        self.config = {key: app.config[key] for key in app.config if key.startswith("PROFILE_")}
         self.responder = Responder(app, settings)
         self._inspected: set[type] = set()
         self._active_attributes: dict[type, str] = {}

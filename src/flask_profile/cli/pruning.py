@@ -91,6 +91,7 @@ def _names_any(resource: Resource) -> bool:
 
 
 def _avatar_column(resource: Resource) -> Any:
+    """Return the column itself, so that the rows of all classes in its table count."""
     mapper, name = resource.query.mapper, resource.changes.avatar_attribute.name
     column = find_column(mapper, name)
     return getattr(mapper.class_, name) if column is None else column

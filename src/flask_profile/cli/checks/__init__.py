@@ -47,8 +47,7 @@ def find_problems(app: Flask) -> Iterator[Problem]:
     yield from check_other_keys(app)
     for blueprint, profile in registered_profiles(app).items():
         problems = [*_check_profile(app, profile.endpoint)]
-        is_unknown = any(problem.code == "not_checked" for problem in problems)
-        if not is_unknown and not any(problem.level == "error" for problem in problems):
+        if not any(each.level == "error" or each.code == "not_checked" for each in problems):
             problems += check_response(app, profile)
         for problem in problems:
             yield replace(problem, blueprint=blueprint)
