@@ -34,19 +34,8 @@ from flask_profile import (
     profile_deleted,
 )
 from host_databases import kill_pooled_connection, read_users
+from receivers import Receiver
 from test_mapping import ALICE, LegacyProfile, make_legacy_model
-
-
-class Receiver:
-    """A signal receiver that records each call and then calls a function."""
-
-    def __init__(self, callback=lambda: None):
-        self.received = []
-        self._callback = callback
-
-    def __call__(self, sender, **values):
-        self.received.append((sender, values))
-        self._callback()
 
 
 def enforce_foreign_keys(host):

@@ -11,22 +11,11 @@ import flask_profile
 from conftest import JOHN
 from editing.requests import patch
 from flask_profile import ProfileSchema, profile_updated
+from receivers import Receiver
 
 
 class Login(ProfileSchema):
     username = fields.String(data_key="login")
-
-
-class Receiver:
-    """A signal receiver that records each call and then calls a function."""
-
-    def __init__(self, callback=lambda: None):
-        self.received = []
-        self._callback = callback
-
-    def __call__(self, sender, **values):
-        self.received.append((sender, values))
-        self._callback()
 
 
 def test_it_is_a_public_name():
