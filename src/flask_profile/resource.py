@@ -19,6 +19,7 @@ from .mapping import is_active, map_attribute
 from .queries import ProfileQuery
 from .responses import Responder
 from .schemas import ProfileSchema
+from .settings import Settings
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from werkzeug.routing import Rule
 
     from .changes import UserChanges
-    from .settings import Settings
 
 
 class Resource:
@@ -43,7 +43,7 @@ class Resource:
         self.app = app
         self.settings = settings
         # As it was when the settings were read.
-        self.config = {key: app.config[key] for key in app.config if key.startswith("PROFILE_")}
+        self.config = {key: app.config.get(key) for key in Settings.by_key()}
         self.responder = Responder(app, settings)
         self._inspected: set[type] = set()
         self._active_attributes: dict[type, str] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from math import inf
 from os import PathLike, fspath
 from pkgutil import resolve_name
@@ -187,6 +187,11 @@ class Settings:
         return frozenset(_with_head(self.fresh_methods) & {*self.enabled_methods})
 
     @classmethod
+    def by_key(cls) -> dict[str, Field[Any]]:
+        """Return the declarations of the settings by their keys in an app's config."""
+        return {f"PROFILE_{declared.name.upper()}": declared for declared in fields(cls)}
+
+    @classmethod
     def read(
         cls,
         config: Mapping[str, Any],
@@ -198,7 +203,7 @@ class Settings:
 
         Raises ConfigurationError for a wrong value, and for a key that misspells one of these.
         """
-        declared = {f"PROFILE_{f.name.upper()}": f for f in fields(cls)}
+        declared = cls.by_key()
         refuse_misspelled_keys(config, declared)
         given = {key: (key, config[key]) for key in declared if key in config}
         for name, argument in (("user_model", user_model), ("schema", schema)):

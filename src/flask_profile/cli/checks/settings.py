@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from ...settings import Settings
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
 
     from ...resource import Resource
 
-_KEYS = {f"PROFILE_{field.name.upper()}" for field in fields(Settings)}
-
 
 def check_other_keys(app: Flask) -> Iterator[Problem]:
     """Yield a note with the ``PROFILE_*`` keys of the config that are no settings.
@@ -23,7 +20,8 @@ def check_other_keys(app: Flask) -> Iterator[Problem]:
     Args:
         app: The app.
     """
-    others = sorted(key for key in app.config if key.startswith("PROFILE_") and key not in _KEYS)
+    ours = Settings.by_key()
+    others = sorted(key for key in app.config if key.startswith("PROFILE_") and key not in ours)
     if others:
         yield Problem(
             "other_keys", f"These config keys are not ours: {', '.join(others)}.", level="note"
@@ -37,7 +35,7 @@ def check_settings(resource: Resource) -> Iterator[Problem]:
         resource: The registered profile.
     """
     now = resource.app.config
-    changed = sorted(key for key in _KEYS if now.get(key) != resource.config.get(key))
+    changed = sorted(key for key, value in resource.config.items() if now.get(key) != value)
     if changed:
         yield Problem(
             "changed_setting",
