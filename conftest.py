@@ -5,22 +5,36 @@ from __future__ import annotations
 import gc
 from collections.abc import Generator
 from importlib.util import find_spec
+from typing import Any
 from unittest import SkipTest
+from weakref import WeakSet
 
 import pytest
+from sqlalchemy import Engine
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 
-def _prepare(namespace: dict[str, object]) -> None:
-    namespace["__name__"] = "readme"
-    namespace["find_spec"] = find_spec  # For the conditions of blocks that may be skipped.
+def _find_engines() -> WeakSet[Engine]:
+    return WeakSet(value for value in gc.get_objects() if type(value) is Engine)
+
+
+def _prepare_page(namespace: dict[str, Any]) -> None:
+    """Prepare the namespace of a page; ``find_spec`` is for the conditions of its skips."""
+    namespace.update(__name__="page", find_spec=find_spec, engines_before=_find_engines())
+
+
+def _close_page(namespace: dict[str, Any]) -> None:
+    """Close the connections of the apps that the blocks of a page have made."""
+    for engine in _find_engines() - namespace["engines_before"]:
+        engine.dispose()
 
 
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), SkipParser()],
     patterns=["README.md", "docs/*.md"],
-    setup=_prepare,
+    setup=_prepare_page,
+    teardown=_close_page,
 ).pytest()
 
 

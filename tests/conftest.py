@@ -44,7 +44,7 @@ JOHN_AS_JSON = (
 
 
 def make_user_model(db: SQLAlchemy) -> type[Any]:
-    """Make the user model of an ordinary host, with a password hash beside the profile."""
+    """Make the user model of an ordinary host, with an additional password hash."""
 
     class User(ProfileMixin, db.Model):  # type: ignore[name-defined]
         password_hash: Mapped[str | None] = mapped_column(String(255))

@@ -23,10 +23,12 @@ NOT_FOUND = {"error": "The user cannot be found in the database."}
 FAILED = {"error": "The profile could not be loaded."}
 NOT_SAVED = {"error": "The profile could not be saved."}
 UNAVAILABLE = {"error": "The profile is temporarily unavailable."}
-UNREADABLE_BODY = {
-    "detail": "The body must be a whole JSON object that has each of its names once and is not "
-    "nested deeper than 100 levels."
-}
+INCOMPLETE_BODY = {"detail": "The body is incomplete."}
+MALFORMED_JSON = {"detail": "Malformed JSON."}
+DUPLICATE_KEYS = {"detail": "Duplicate keys in a JSON object."}
+TOO_DEEP = {"detail": "The JSON is nested deeper than 100 levels."}
+NOT_AN_OBJECT = {"detail": "The body must be a JSON object."}
+UNREADABLE_BODIES = (INCOMPLETE_BODY, MALFORMED_JSON, DUPLICATE_KEYS, TOO_DEEP, NOT_AN_OBJECT)
 BROKEN_IMAGE_BODY = {"detail": "The image is broken."}
 TOO_MANY_PIXELS_BODY = {"detail": "The image has too many pixels."}
 TOO_MANY_SCANS_BODY = {"detail": "The image has too many scans."}
@@ -45,7 +47,14 @@ NULL = ["Field may not be null."]
 NOT_TEXT = ["Not a valid string."]
 BAD_CHARACTER = ["Contains a character that cannot be stored."]
 NOT_VALID_VALUE = ["Not a valid value."]
-OUT_OF_RANGE = ["Number is out of range."]
+NOT_A_UUID = ["Not a valid UUID."]
+
+
+def out_of_range(bits: int) -> list[str]:
+    """Return the error of a number that has more bits than its column, beside the sign."""
+    limit = 2**bits
+    return [f"Must be greater than or equal to {-limit} and less than or equal to {limit - 1}."]
+
 
 # The reasons in WWW-Authenticate why a token is not valid.
 EXPIRED = "The token has expired"
@@ -160,7 +169,7 @@ def identify_response(
         (OPTIONS, 200, "", None),
         (REMOVED, 204, "", None),
         (NOT_MODIFIED, 304, "", None),
-        (UNREADABLE, 400, json.dumps(UNREADABLE_BODY), None),
+        *((UNREADABLE, 400, json.dumps(body), None) for body in UNREADABLE_BODIES),
         (UNACCEPTABLE, 400, json.dumps(UNACCEPTABLE_BODY), None),
         (BROKEN_IMAGE, 400, json.dumps(BROKEN_IMAGE_BODY), None),
         (TOO_MANY_PIXELS, 400, json.dumps(TOO_MANY_PIXELS_BODY), None),

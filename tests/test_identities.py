@@ -1,4 +1,4 @@
-"""Which identity in a token finds which user, and which finds nobody."""
+"""Which identity in a token matches which user, and which matches no user."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_a_composite_primary_key_needs_an_identity_field(host):
 @pytest.mark.parametrize("field", ["nickname", "metadata"])
 def test_an_identity_field_that_is_not_a_column_is_a_configuration_error(field, host):
     host_app = host(PROFILE_IDENTITY_FIELD=field, TESTING=True).add()
-    with pytest.raises(ConfigurationError, match=f"{field}.*no column of User.*username"):
+    with pytest.raises(ConfigurationError, match=f"{field}.*not a column of User.*username"):
         host_app.post()
 
 

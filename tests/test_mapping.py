@@ -361,7 +361,7 @@ REMEDY = 'avatar = MediaUrl(attribute="…", dump_only=True)'
 
 
 class TestMissingAvatarColumn:
-    def test_it_is_told_at_registration_where_the_model_is_named(self, legacy):
+    def test_it_is_raised_at_registration_where_the_model_is_named(self, legacy):
         with pytest.raises(ConfigurationError, match="PROFILE_AVATARS is enabled") as raised:
             legacy(schema=NoAvatar, PROFILE_AVATARS=True)
         assert REMEDY in str(raised.value)
@@ -373,7 +373,7 @@ class TestMissingAvatarColumn:
             (with_hybrid_without_setter, REMEDY),
         ],
     )
-    def test_what_only_the_mapped_model_tells_is_told_by_check_and_at_the_first_request(
+    def test_errors_of_the_mapped_model_are_reported_by_check_and_the_first_request(
         self, model, remedy, legacy
     ):
         schema = LegacyProfile if model is with_short_column else NoAvatar

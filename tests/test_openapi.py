@@ -79,7 +79,7 @@ def test_it_has_every_response_of_the_registered_endpoints_and_no_other(host):
     expected = {
         (row.status, row.render(method=method, media_type="text/plain", limit=102_400))
         for row in ERROR_RESPONSES.values()
-        for method in ("TRACE", "PATCH")
+        for method in ("PUT", "PATCH")
         if row.body and not (method == "PATCH" and "{method}" in str(row.body))
     }
     documented = {
@@ -95,6 +95,87 @@ def test_it_has_every_response_of_the_registered_endpoints_and_no_other(host):
     assert {status for status, _ in list_responses(default_document)} == {
         200, 401, 404, 405, 500, 503,
     }  # fmt: skip
+
+
+def list_headers(document):
+    """Yield each header and parameter of the document with its name."""
+    for path in document["paths"].values():
+        for method in path.keys() - {"parameters"}:
+            for parameter in path[method]["parameters"]:
+                yield parameter["name"], parameter
+            for response in path[method]["responses"].values():
+                yield from resolve(document, response).get("headers", {}).items()
+
+
+def test_each_header_has_a_description_and_those_of_responses_an_example(host):
+    headers = [*list_headers(openapi_spec(host(**ALL_FEATURES).app))]
+    assert {name for name, _ in headers} == {
+        "Allow", "Cache-Control", "ETag", "If-Match", "If-None-Match", "Retry-After",
+        "WWW-Authenticate",
+    }  # fmt: skip
+    for name, header in headers:
+        assert header["description"].endswith("."), name
+        assert ("example" in header) != name.startswith("If-"), name
+
+
+@pytest.mark.parametrize(
+    ("methods", "url", "method"),
+    [
+        (["POST"], "/api/profile/", "GET"),
+        (["DELETE", "GET", "PATCH", "POST"], "/api/profile/", "PUT"),
+        (["POST"], "/api/profile/avatar/", "GET"),
+    ],
+)
+def test_the_example_of_a_405_is_the_response_to_a_method_that_is_not_allowed(
+    methods, url, method, host
+):
+    host_app = host(**ALL_FEATURES | {"PROFILE_METHODS": methods})
+    document = openapi_spec(host_app.app)
+    for name, operation in document["paths"][url].items():
+        if name == "parameters":
+            continue
+        documented = resolve(document, operation["responses"]["405"])
+        response = host_app.client.open(url, method=method)
+        assert response.status_code == 405
+        assert list_examples(documented["content"]["application/json"]) == [response.json]
+        assert documented["headers"]["Allow"]["example"] == response.headers["Allow"]
+
+
+def test_responses_have_their_documented_headers(host):
+    host_app = host(**ALL_FEATURES, PROFILE_REALM="shop").add()
+    document = openapi_spec(host_app.app)
+    path = document["paths"]["/api/profile/"]
+    requests = [
+        ("GET", host_app.bearer(), {}, 200),
+        ("GET", host_app.bearer(), {"If-None-Match": "*"}, 304),
+        ("POST", host_app.bearer(), {}, 200),
+    ]
+    for method, token, headers, status in requests:
+        response = host_app.client.open("/api/profile/", method=method, headers=token | headers)
+        assert response.status_code == status
+        documented = resolve(document, path[method.lower()]["responses"][str(status)])["headers"]
+        assert documented.keys() <= {*response.headers.keys()}, (method, status)
+        cache_control = documented["Cache-Control"]["example"]
+        assert cache_control == response.headers["Cache-Control"], (method, status)
+    documented = resolve(document, path["get"]["responses"]["401"])["headers"]
+    assert documented["WWW-Authenticate"]["example"] == (
+        'Bearer realm="shop", error="invalid_token", error_description="The token has expired"'
+    )
+
+
+def test_the_examples_have_the_prefix_of_media_and_the_limits_of_the_app(host):
+    config = {"PROFILE_MEDIA_URL": "https://cdn.example.com/", "PROFILE_MAX_CONTENT_LENGTH": 7}
+    document = openapi_spec(host(**ALL_FEATURES, **config, PROFILE_AVATAR_MAX_BYTES=8).app)
+    examples = {
+        (status, json.dumps(example))
+        for status, media in list_responses(document)
+        for example in (list_examples(media) if media else [])
+    }
+    for _, profile in [found for found in examples if found[0] == 200]:
+        assert json.loads(profile)["avatar"] == "https://cdn.example.com/avatars/alice.png"
+    assert [text for status, text in sorted(examples) if status == 413] == [
+        f'{{"detail": "The body of the request is larger than {limit} bytes."}}' for limit in (7, 8)
+    ]
 
 
 def test_by_default_it_has_one_operation_with_twelve_fields(john):
@@ -371,7 +452,7 @@ def test_without_apispec_the_call_fails_and_names_the_extra(john, monkeypatch):
     names = {}
     exec("from flask_profile import *", names)
     assert hasattr(flask_profile, "openapi_spec")
-    with pytest.raises(ConfigurationError, match=r"pip install flask-profile-api\[openapi\]"):
+    with pytest.raises(ConfigurationError, match=r'pip install "flask-profile-api\[openapi\]"'):
         names["openapi_spec"](john.app)
 
 

@@ -409,19 +409,19 @@ class TestSchemaThatCannotBeMade:
         ],
     )
     def test_it_is_a_configuration_error_that_names_the_fields(self, schema, reason, host):
-        message = rf"(?s)^{schema.__name__} cannot be made .*{reason}.*\n    fields = \('id', "
+        message = rf"(?s)^{schema.__name__} cannot be created .*{reason}.*\n    fields = \('id', "
         host_app = host(PROFILE_SCHEMA=schema, TESTING=True).add()
         for _ in range(2):
             with pytest.raises(ConfigurationError, match=message):
                 host_app.post()
         checked = host_app.app.test_cli_runner().invoke(args=["profile", "check"])
         assert checked.exit_code == 1
-        assert "cannot be made" in checked.output
+        assert "cannot be created" in checked.output
         assert "Traceback" not in checked.output
 
-    def test_it_is_told_at_the_first_request_where_users_are_changed_too(self, host):
+    def test_it_is_raised_at_the_first_request_where_users_are_changed_too(self, host):
         host_app = host(PROFILE_SCHEMA=self.UnknownField, PROFILE_METHODS="PATCH", TESTING=True)
-        with pytest.raises(ConfigurationError, match="cannot be made"):
+        with pytest.raises(ConfigurationError, match="cannot be created"):
             host_app.add().client.patch("/api/profile/", json={})
 
     def test_all_attributes_that_a_model_lacks_are_named_at_once(self, host):

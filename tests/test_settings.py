@@ -128,7 +128,7 @@ def test_an_invalid_argument_is_refused_with_its_name(argument):
     ],
 )
 @pytest.mark.parametrize("key", ["PROFILE_USER_MODEL", "PROFILE_SCHEMA"])
-def test_the_reason_why_a_name_cannot_be_imported_is_told(
+def test_the_reason_why_a_name_cannot_be_imported_is_reported(
     key, code, reason, host, tmp_path, monkeypatch
 ):
     if code is not None:
@@ -145,7 +145,7 @@ def test_the_reason_why_a_name_cannot_be_imported_is_told(
 
 
 @pytest.mark.parametrize("value", ["True", "False", "yes", "on", "TRUE"])
-def test_a_boolean_of_the_environment_is_told_how_to_be_written(value, host, monkeypatch):
+def test_the_message_says_how_to_write_a_boolean_in_the_environment(value, host, monkeypatch):
     monkeypatch.setenv("FLASK_PROFILE_AVATARS", value)
     environment = Flask("environment")
     environment.config.from_prefixed_env()
@@ -154,7 +154,7 @@ def test_a_boolean_of_the_environment_is_told_how_to_be_written(value, host, mon
 
 
 @pytest.mark.parametrize("url", ["s4://bucket/prefix", "ftp://host/", "s3://", "://bucket"])
-def test_a_storage_that_obstore_refuses_is_told_in_one_line(url, host):
+def test_a_storage_that_obstore_refuses_is_reported_in_one_line(url, host):
     with pytest.raises(ConfigurationError) as error:
         host(PROFILE_AVATARS=True, PROFILE_MEDIA_STORAGE=url)
     message = str(error.value)

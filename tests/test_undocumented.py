@@ -279,7 +279,7 @@ class TestSqlAlchemy:
 
 
 class TestMarshmallow:
-    """inspection.py finds what of a schema may see the whole user."""
+    """inspection.py finds the functions of a schema that get the whole user."""
 
     def test_a_schema_lists_its_hooks_by_tag(self):
         class Hooked(Schema):
@@ -347,7 +347,7 @@ class TestPillow:
         assert (size, mode, pixels) == ((3, 2), "RGBA", bytes([1, 2, 3, 4]) * 6)
 
     def test_another_byte_order_gives_the_low_bytes_of_16_bits(self):
-        """Otherwise a transparent colour of 16 bits could not be told from others near it."""
+        """Otherwise a transparent colour of 16 bits could be confused with similar ones."""
         png = build_png(1, 1, 16, 2, rows=b"\0\x01\x02\x03\x04\x05\x06")
         found = {}
         for order in "BL":

@@ -1,4 +1,4 @@
-"""The attempts of a request to change a user: tried again where they conflict with others."""
+"""Try a change of a user again after a conflict with other transactions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Change(Protocol[_T]):
         ...
 
     def explain(self, key: object) -> Exception:
-        """Return the refusal of a change that violates a constraint at the commit.
+        """Return the exception for a change that violates a constraint at the commit.
 
         Args:
             key: The value of the user's identity attribute.
@@ -40,31 +40,31 @@ class Change(Protocol[_T]):
         ...
 
     def finish(self, identity: object, result: _T) -> None:
-        """Do what follows the commit; nothing may be raised."""
+        """Do what follows the commit. This must not raise an exception."""
         ...
 
 
 class Attempts:
-    """The attempts of a request; must be made before the token is verified.
+    """The attempts of a request. Must be created before the token is verified.
 
     Args:
         lock: The lock of the users.
-        verify: Verifies the token anew, before each further attempt, so that what the callbacks of
-            the host prepare in a transaction is there again.
+        verify: Verifies the token again, before each further attempt, so that the callbacks of the
+            host prepare the transaction again.
     """
 
     def __init__(self, lock: UserLock, verify: Verify) -> None:
         self._lock = lock
         self._verify = verify
-        # Nothing is tried again in it, since what the host did there would be lost. Without a
-        # session, there is no transaction, and a session is not created only to ask it.
+        # In such a transaction nothing is tried again: the host's own work would be lost. Without a
+        # session there is no transaction, so no session is created for this check.
         self._is_in_host_transaction = lock.find_lean_engine() is None and (
             lock.session.in_transaction()
             or (isinstance(lock.bind, Connection) and lock.bind.in_transaction())
         )
 
     def end_transaction(self) -> None:
-        """End what the callbacks of the host have begun, before a slow client is waited for."""
+        """End the transaction that callbacks of the host have begun, before the body is read."""
         session = self._lock.session
         if session.in_transaction() and not self._is_in_host_transaction:
             session.rollback()
@@ -82,11 +82,11 @@ class Attempts:
             change: The change.
             identity: The identity of the token.
             user: The user that the host has loaded for it, or None.
-            undo: Called before a failure is raised, unless nobody knows what was committed.
+            undo: Called before a failure is raised, unless it is unknown what was committed.
 
         Raises:
-            RefusalError, UserNotFoundError, UserInactiveError: Where the user cannot be changed so.
-            UnavailableError: Where conflicts outlive the attempts.
+            RefusalError, UserNotFoundError, UserInactiveError: If the change is refused.
+            UnavailableError: If the last attempt has a conflict, too.
         """
         try:
             result = self._try_repeatedly(change, identity, user)
@@ -107,7 +107,7 @@ class Attempts:
             try:
                 return change.apply(identity, user)
             except Exception as failure:
-                with suppress(InvalidRequestError):  # The transaction may be over.
+                with suppress(InvalidRequestError):  # The transaction may have ended.
                     self._lock.session.rollback()
                 cause = failure.__cause__ if isinstance(failure, CommitError) else failure
                 if isinstance(cause, IntegrityError):  # A deferred constraint, at the commit.
@@ -120,7 +120,7 @@ class Attempts:
             identity, user = self._verify()
 
     def _explain_commit(self, change: Change[Any], identity: object, user: Any) -> Exception:
-        """Return the refusal of a change that a deferred constraint has refused at the commit."""
+        """Return the exception for a change that a deferred constraint refuses at the commit."""
         if not self._is_in_host_transaction:
             identity, user = self._verify()
         try:

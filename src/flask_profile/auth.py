@@ -1,4 +1,4 @@
-"""From a request to the verified identity in its token, by Flask-JWT-Extended alone."""
+"""Verify the token of a request with Flask-JWT-Extended, and return its identity."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def has_user_loader() -> bool:
     """Tell whether the app's JWTManager has a ``user_lookup_loader``.
 
     Raises:
-        ConfigurationError: Where the app has no JWTManager.
+        ConfigurationError: If the app has no JWTManager.
     """
     if "flask-jwt-extended" not in current_app.extensions:
         message = (
-            "This app has no JWTManager to verify access tokens with. Where the app is made, "
+            "This app has no JWTManager to verify access tokens. Where you create the app, "
             "write:\n\n    JWTManager(app)"
         )
         raise ConfigurationError(message)
@@ -48,8 +48,8 @@ def verify_identity(*, fresh: bool) -> object:
 
     Raises:
         JWTExtendedException, PyJWTError: For any token that is missing or not valid.
-        BodyTooLargeError: Where the body, from which the token would be read, is too large.
-        Exception: Whatever else a callback of the host raises.
+        BodyTooLargeError: If the body, from which the token would be read, is too large.
+        Exception: Any other exception that a callback of the host raises.
     """
     try:
         verified = verify_jwt_in_request(fresh=fresh)
@@ -70,16 +70,16 @@ def verify_identity(*, fresh: bool) -> object:
 
 
 def _token_is_in_cut_body() -> bool:
-    """Tell whether the body, where a token may be, is of unknown length and too large."""
+    """Tell whether the body may contain a token, but has an unknown length and is too large."""
     is_read = "json" in current_app.config["JWT_TOKEN_LOCATION"] and request.is_json
     try:
         return is_read and is_cut(request.get_data())
-    except Exception:  # It breaks off.
+    except Exception:  # It is incomplete.
         return False
 
 
 def _header_has_scheme() -> bool:
-    """Tell whether the header begins with ``Bearer``, so that only what follows is wrong."""
+    """Tell whether the header begins with ``Bearer``, so that only its rest is wrong."""
     config = current_app.config
     if "headers" not in config["JWT_TOKEN_LOCATION"]:
         return False

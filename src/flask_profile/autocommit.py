@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
-# The drivers that change to autocommit without sending anything, and their attribute of READ ONLY.
+# The drivers that switch to autocommit without sending anything, and their READ ONLY attribute.
 _READ_ONLY_ATTRIBUTES = {"psycopg": "read_only", "psycopg2": "readonly"}
 
 
 def may_use_autocommit(engine: Engine) -> bool:
-    """Tell whether nothing that the host has set for an engine may need a transaction.
+    """Tell whether the host has configured nothing for an engine that may need a transaction.
 
-    A listener may execute ``SET LOCAL``, and the execution option ``stream_results`` a cursor that
-    ends with its transaction. ``_has_events`` is true where anything listens to the engine.
+    A listener may execute ``SET LOCAL``, and the execution option ``stream_results`` opens a cursor
+    that ends with its transaction. ``_has_events`` is true if anything listens to the engine.
     """
     dialect = engine.dialect
     if dialect.name != "postgresql" or dialect.driver not in _READ_ONLY_ATTRIBUTES:
@@ -28,10 +28,10 @@ def may_use_autocommit(engine: Engine) -> bool:
 
 @contextmanager
 def autocommit(connection: Connection) -> Generator[None]:
-    """Let the driver use no transaction in the ``with`` block, where that is certain to be safe.
+    """Use no transaction in the ``with`` block, if that is certain to be safe.
 
-    It is set on the driver's own connection, which then goes back to the pool as it came.
-    SQLAlchemy's option for it would not bring back an isolation level that the host has set there.
+    This is set on the connection of the driver, which returns to the pool unchanged. SQLAlchemy's
+    option for it would not restore an isolation level that the host has set there.
     """
     driver: Any = connection.connection.driver_connection
     if not _try_autocommit(driver, _READ_ONLY_ATTRIBUTES[connection.dialect.driver]):
@@ -41,7 +41,7 @@ def autocommit(connection: Connection) -> Generator[None]:
     threshold = driver.prepare_threshold if is_psycopg else None
     try:
         if is_psycopg:
-            # Behind a pooler, the next statement may reach a server that it was not prepared on.
+            # Behind a pooler, the next statement may reach a server where it was not prepared.
             driver.prepare_threshold = None
         yield
     finally:
@@ -54,10 +54,10 @@ def autocommit(connection: Connection) -> Generator[None]:
 
 
 def _try_autocommit(driver: Any, read_only: str) -> bool:
-    """Set autocommit, if the driver's connection has no transaction and default settings.
+    """Set autocommit if the connection of the driver has no transaction and default settings.
 
-    Settings such as SERIALIZABLE only hold in a transaction. A closed connection is left to the
-    statement, whose error tells SQLAlchemy that it is closed.
+    Settings such as SERIALIZABLE apply only in a transaction. For a closed connection nothing is
+    set: the error of the statement tells SQLAlchemy that it is closed.
     """
     settings = (driver.isolation_level, driver.deferrable, getattr(driver, read_only))
     if driver.autocommit or settings != (None, None, None):

@@ -17,7 +17,7 @@ try:
     from .storage import AvatarStorage
 except ImportError as error:
     message = (
-        "PROFILE_AVATARS needs two more packages:\n\n    pip install flask-profile-api[avatars]"
+        'PROFILE_AVATARS needs two more packages:\n\n    pip install "flask-profile-api[avatars]"'
     )
     raise ConfigurationError(message) from error
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .attempts import Attempts
     from .resource import Endpoint
 
-_FORM_OVERHEAD = 16 * 1024  # Bytes that a multipart form may have beside the file.
+_FORM_OVERHEAD = 16 * 1024  # Bytes that a multipart form may have in addition to the file.
 
 
 class AvatarView(AuthenticatedView):
@@ -41,7 +41,7 @@ class AvatarView(AuthenticatedView):
         self._storage: AvatarStorage = endpoint.resource.changes.storage
 
     def max_content_length(self) -> int:
-        """Return the bytes of an upload, and of the form around it."""
+        """Return how many bytes an upload may have, including the form around it."""
         if request.method != "PUT":
             return super().max_content_length()
         return self._max_bytes + (_FORM_OVERHEAD if request.mimetype == FORM_TYPE else 0)
@@ -52,8 +52,8 @@ class AvatarView(AuthenticatedView):
     def put(self) -> Response:
         """Store the uploaded image and return the new profile.
 
-        The token is verified before the upload, and again after it: no transaction is open while a
-        client is slow, and what the callbacks of the host prepare is there for the edit.
+        The token is verified before the upload, and again after it. So no transaction is open while
+        a client is slow, and the callbacks of the host prepare the transaction of the edit.
         """
         attempts = self.begin_attempts()
         self.authenticate()

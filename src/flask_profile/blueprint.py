@@ -15,16 +15,17 @@ if TYPE_CHECKING:
     from flask.blueprints import BlueprintSetupState
     from marshmallow import Schema
 
-# Stands for the configured prefix until an app is known, in a blueprint of the host too.
+# A placeholder for the configured prefix until the app is known, also in a nested blueprint.
 _PREFIX = "/{PROFILE_URL_PREFIX}"
 
 
 class ProfileBlueprint(Blueprint):
     """A blueprint that returns the profile of the authenticated user as JSON.
 
-    Its URL is ``PROFILE_URL_PREFIX`` (``/api/profile``), with and without a slash at the end,
-    unless ``register_blueprint`` is given a ``url_prefix``. One instance can serve several apps,
-    one app can have several instances, and an instance may be nested in another blueprint::
+    Its URL is ``PROFILE_URL_PREFIX`` (``/api/profile`` by default), with and without a slash at
+    the end. A ``url_prefix`` of ``register_blueprint`` takes precedence. One instance can be
+    registered on several apps or nested in another blueprint, and one app can have several
+    instances::
 
         app.register_blueprint(ProfileBlueprint())
         app.register_blueprint(ProfileBlueprint("me", schema=Me), url_prefix="/v2/me")
@@ -33,11 +34,11 @@ class ProfileBlueprint(Blueprint):
 
     Args:
         name: The name of the blueprint, the first part of the endpoint ``profile.profile``.
-        user_model: The model to read, as ``PROFILE_USER_MODEL``, which it takes precedence over.
-        schema: The schema class to send, as ``PROFILE_SCHEMA``, which it takes precedence over.
+        user_model: The user model. It takes precedence over ``PROFILE_USER_MODEL``.
+        schema: The schema class. It takes precedence over ``PROFILE_SCHEMA``.
 
     Raises:
-        ConfigurationError: By ``register_blueprint``, when a setting is wrong.
+        ConfigurationError: By ``register_blueprint``, if a setting is wrong.
     """
 
     def __init__(
@@ -60,7 +61,10 @@ class ProfileBlueprint(Blueprint):
         resource = Resource(app, settings)
         if settings.changes_users:
             resource.changes.require_possible_attributes()
-        app.cli.commands.setdefault(state.options.get("cli_group", "profile"), profile_commands)
+        group = state.options.get("cli_group", "profile")
+        commands = profile_commands.commands if group is None else {group: profile_commands}
+        for name, command in commands.items():
+            app.cli.commands.setdefault(name, command)
         prefix = _PREFIX if state.url_prefix is None else state.url_prefix
         state.url_prefix = prefix.replace(_PREFIX, settings.url_prefix)
         _add_url(state, "/", ProfileView, Endpoint("profile", settings.enabled_methods, resource))

@@ -1,4 +1,4 @@
-"""The body of a request: bounded, whole, and of an accepted media type."""
+"""Read the body of a request, with a limit, and check that it is complete."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ from typing import Any, TypeVar, cast
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from .errors import BodyTooLargeError, RefusalError
+from .errors import (
+    BodyTooLargeError,
+    DuplicateKeysError,
+    MalformedJSONError,
+    RefusalError,
+    TooDeepError,
+)
 
-# JSON, and a merge patch by its own name (RFC 7396 section 4).
+# JSON, and the media type of merge patches (RFC 7396 section 4).
 PATCH_TYPES = ("application/json", "application/merge-patch+json")
 # The formats of an avatar: their names in Pillow, and their media types.
 IMAGE_TYPES = {
@@ -22,20 +28,20 @@ IMAGE_TYPES = {
 }
 FORM_TYPE = "multipart/form-data"
 
-# What a schema, a database and another client can still work with.
+# A depth that a schema, a database and another client can still process.
 _MAX_DEPTH = 100
 
 _T = TypeVar("_T")
 
 
 def limit_body(max_bytes: int) -> None:
-    """Let no more of the request's body be read than this, or than the host allows.
+    """Limit how much of the request's body is read. A lower limit of the host wins.
 
-    Must be called before anything reads the body, such as for a token in it.
+    Must be called before anything reads the body, for example to find a token in it.
     """
     limits = (request.max_content_length, max_bytes)
     limit = min(limit for limit in limits if limit is not None)
-    # Werkzeug silently cuts a body of unknown length at its limit: one byte more reveals that.
+    # Werkzeug silently cuts a body of unknown length at its limit. One byte more reveals that.
     request.max_content_length = limit + (request.content_length is None)
 
 
@@ -43,21 +49,21 @@ def read_body(*, broken: type[RefusalError]) -> bytes:
     """Return the whole body of the request.
 
     Args:
-        broken: What to raise for a body that breaks off.
+        broken: What to raise for an incomplete body.
 
     Raises:
-        BodyTooLargeError: Where the body is larger than its limit.
+        BodyTooLargeError: If the body is larger than its limit.
     """
     body = refuse_failures(request.get_data, broken=broken)
     if is_cut(body):
         raise too_large()
     if len(body) < (request.content_length or 0):
-        raise broken  # Not every WSGI server raises an exception for it.
+        raise broken  # Not every WSGI server raises an exception for an incomplete body.
     return body
 
 
 def is_cut(body: bytes) -> bool:
-    """Tell whether what was read of the request's body is more than its limit."""
+    """Tell whether the part of the request's body that was read is longer than the limit."""
     limit = request.max_content_length
     return request.content_length is None and limit is not None and len(body) >= limit
 
@@ -69,9 +75,9 @@ def too_large() -> BodyTooLargeError:
 
 
 def refuse_failures(read: Callable[[], _T], *, broken: type[RefusalError]) -> _T:
-    """Return what a function reads of the body; raise ``broken`` for any failure.
+    """Return what a function reads from the body, and raise ``broken`` for any failure.
 
-    For a body that breaks off, each WSGI server raises exceptions of its own.
+    For an incomplete body, each WSGI server raises exceptions of its own.
     """
     try:
         return read()
@@ -85,17 +91,22 @@ def parse_json(body: bytes) -> object:
     """Return the value of a JSON text (RFC 8259) that has only one meaning.
 
     Raises:
-        ValueError: Where it is not JSON in UTF-8, an object has a name twice, or it is nested
-            deeper than 100 levels.
-        RecursionError: Where it is nested far deeper.
+        MalformedJSONError: If it is not JSON in UTF-8.
+        DuplicateKeysError: If an object has a key twice.
+        TooDeepError: If it is nested deeper than 100 levels.
     """
-    value: object = json.loads(
-        body.decode(), object_pairs_hook=_object_of_unique_names, parse_constant=_refuse_constant
-    )
+    try:
+        value: object = json.loads(
+            body.decode(), object_pairs_hook=_make_object, parse_constant=_refuse_constant
+        )
+    except ValueError as error:
+        raise MalformedJSONError from error
+    except RecursionError as error:
+        raise TooDeepError from error
     level, depth = [value], 0
     while level:
         if depth == _MAX_DEPTH:
-            raise ValueError(level)
+            raise TooDeepError
         level, depth = [inner for outer in level for inner in _members(outer)], depth + 1
     return value
 
@@ -106,10 +117,10 @@ def _members(value: Any) -> Iterable[object]:
     return cast("list[object]", value) if isinstance(value, list) else ()
 
 
-def _object_of_unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        raise ValueError(pairs)
+def _make_object(members: list[tuple[str, object]]) -> dict[str, object]:
+    made = dict(members)
+    if len(made) < len(members):
+        raise DuplicateKeysError
     return made
 
 

@@ -1,4 +1,4 @@
-"""What changes the users of one registered profile, made once per app: opt-in, as all of it is."""
+"""The objects that change the users of one registered profile, created once per app."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 class UserChanges:
-    """What the views of one registered profile share to change its users.
+    """The objects that the views of one registered profile share to change its users.
 
-    The properties raise ConfigurationError where that is not possible.
+    The properties raise ConfigurationError if that is not possible.
 
     Args:
         resource: The registered profile.
@@ -48,13 +48,13 @@ class UserChanges:
 
     @cached_property
     def editor(self) -> Editor:
-        """What sets attributes of the users."""
+        """The object that sets attributes of the users."""
         resource = self._resource
         return Editor(resource.app, self.lock, resource.schema, self.write_policy)
 
     @cached_property
     def deletion(self) -> Change[Any]:
-        """What DELETE does with the users."""
+        """The change that DELETE makes."""
         from .deleting import Deactivation, Deletion
 
         app, describe = self._resource.app, self._resource.describe
@@ -66,14 +66,14 @@ class UserChanges:
 
     @cached_property
     def storage(self) -> AvatarStorage:
-        """Where the avatars are stored. It needs the extra ``avatars``."""
+        """The storage of the avatars. It needs the extra ``avatars``."""
         from .storage import AvatarStorage
 
         return AvatarStorage(self._resource.app, self._settings)
 
     @cached_property
     def write_policy(self) -> WritePolicy:
-        """What a PATCH must not write."""
+        """The attributes that a PATCH must not write."""
         query = self._resource.query
         avatar = self.avatar_attribute.name if self._settings.avatars else None
         policy = WritePolicy(query.mapper, identity=query.key, avatar=avatar)
@@ -87,14 +87,14 @@ class UserChanges:
         return find_avatar_attribute(self._resource.schema, self._resource.query.mapper)
 
     def require_possible(self) -> None:
-        """Raise ConfigurationError where users cannot be changed as the settings allow."""
+        """Raise ConfigurationError if users cannot be changed as the settings say."""
         if "PATCH" in self._settings.methods or self._settings.avatars:
             _ = self.write_policy
         if self._settings.deactivates:
             self._find_active_attribute()
 
     def require_possible_attributes(self) -> None:
-        """Raise ConfigurationError where the named model certainly lacks what the settings need."""
+        """Raise ConfigurationError if the named model certainly lacks a required attribute."""
         try:
             schema = self._resource.schema
         except ConfigurationError:

@@ -1,4 +1,4 @@
-"""Whether a database fails since its charset, or that of a column, lacks a character."""
+"""Detect that a charset of the database lacks a character of a text."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from sqlalchemy.exc import DataError, DBAPIError
 
 from .error_codes import error_code
 
-# What MariaDB and MySQL raise where they compare a column with such a text.
+# The errors of MariaDB and MySQL when they compare a column with such a text.
 _CODES_OF_MYSQL = {1267, 3988}
 
 
 def lacks_character(error: Exception, text: str) -> bool:
-    """Tell whether a statement has failed since a text cannot be compared with a column.
+    """Tell whether a statement has failed because a text cannot be compared with a column.
 
-    The driver or the server raises this, by the charset of the connection or the column.
+    The driver or the server raises this if the charset of the connection or the column lacks a
+    character.
 
     Args:
-        error: What the execution of the statement raised.
+        error: The exception that the execution of the statement raised.
         text: The only parameter of the statement.
     """
     if text.isascii():

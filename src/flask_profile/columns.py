@@ -1,4 +1,4 @@
-"""What a column can hold, and the validators that keep a field within it."""
+"""The limits of columns, and the validators that check them."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Mapper
     from sqlalchemy.types import TypeEngine
 
-# The message of a value that is refused without words of its own.
+# The message for a refused value that has no message of its own.
 NOT_VALID = "Not a valid value."
 _NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def is_storable(text: str) -> bool:
-    """Tell whether databases can hold a text: none holds NUL or lone surrogates."""
+    """Tell whether databases can store a text. None can store NUL or lone surrogates."""
     return not _NOT_STORABLE.search(text)
 
 
 def integer_limit(type_: TypeEngine[Any], dialect: Dialect) -> int:
-    """Return the lowest positive integer that a column is too small for.
+    """Return the lowest positive integer that is too large for a column.
 
     SQLite stores all integers in the same size.
     """
@@ -43,7 +43,7 @@ def integer_limit(type_: TypeEngine[Any], dialect: Dialect) -> int:
 
 
 def stored_type(type_: TypeEngine[Any], dialect: Dialect) -> TypeEngine[Any]:
-    """Return the type that a database has for a column, without the types that decorate it."""
+    """Return the database's own type of a column, without the types that decorate it."""
     stored = type_.dialect_impl(dialect)
     while isinstance(stored, TypeDecorator):
         stored = stored.impl_instance
@@ -64,14 +64,14 @@ def find_column(mapper: Mapper[Any], attribute: str) -> Any:
         attribute = mapper.synonyms[attribute].name
     if not is_hybrid(mapper, attribute):
         return mapper.columns.get(attribute)
-    with suppress(Exception):  # The host's code, which may not be able to make SQL.
+    with suppress(Exception):  # The code of the host may fail to build SQL.
         expression = getattr(mapper.class_, attribute).__clause_element__()
         return next(column for column in mapper.columns if column.shares_lineage(expression))
     return None
 
 
 def accepts(type_: TypeEngine[Any], dialect: Dialect, value: object) -> bool:
-    """Tell whether a type can bind a value, for which it may execute code of the host."""
+    """Tell whether a type can bind a value. This may execute code of the host."""
     process = type_.dialect_impl(dialect).bind_processor(dialect)
     try:
         _ = process(value) if process else value
@@ -81,11 +81,11 @@ def accepts(type_: TypeEngine[Any], dialect: Dialect, value: object) -> bool:
 
 
 def limit_to_column(field: fields.Field[Any], column: object, dialect: Dialect) -> None:
-    """Make a field load only what its column can hold.
+    """Make a field load only values that its column can hold.
 
     Args:
         field: The field, to which validators are added.
-        column: What the mapper has for the field: a column, an expression, or None.
+        column: The column or expression of the field in the mapper, or None.
         dialect: The dialect of the database that is written.
     """
     limits: list[validate.Validator] = [Storable()]
@@ -95,9 +95,9 @@ def limit_to_column(field: fields.Field[Any], column: object, dialect: Dialect) 
         limits.append(TextLength(max=length))
     if isinstance(type_, Integer):
         limit = integer_limit(type_, dialect)
-        limits.append(IntegerRange(min=-limit, max=limit - 1, error="Number is out of range."))
+        limits.append(IntegerRange(min=-limit, max=limit - 1))
     if isinstance(type_, Enum):
-        limits.append(EnumName(type_))
+        limits.append(EnumName(type_.enums))
     if isinstance(type_, Uuid):
         limits.append(UuidText())
     if isinstance(field, UtcDateTime) and type_ is not None:
@@ -116,12 +116,12 @@ class Storable(validate.Validator):
             if isinstance(part, str) and not is_storable(part):
                 raise ValidationError("Contains a character that cannot be stored.")
             if isinstance(part, float) and not isfinite(part):
-                raise ValidationError("Number too large.")
+                raise ValidationError(fields.Number.default_error_messages["too_large"])
         return value
 
 
 class TextLength(validate.Length):
-    """The length of a text in characters; other values pass."""
+    """The length of a text in characters. Other values pass."""
 
     def __call__(self, value: Any) -> Any:
         """Return the value, or raise ValidationError."""
@@ -129,40 +129,35 @@ class TextLength(validate.Length):
 
 
 class IntegerRange(validate.Range):
-    """The range of an integer; other values pass."""
+    """The range of an integer. Other values pass."""
 
     def __call__(self, value: Any) -> Any:
         """Return the value, or raise ValidationError."""
         return super().__call__(value) if type(value) is int else value
 
 
-class EnumName(validate.Validator):
-    """Refuses a text that an enum has no member for, which SQLAlchemy would only miss on a read."""
-
-    def __init__(self, type_: Enum) -> None:
-        self._names = frozenset(type_.enums)
+class EnumName(validate.OneOf):
+    """The names of an enum, which SQLAlchemy would check only on a read. Other values pass."""
 
     def __call__(self, value: Any) -> Any:
         """Return the value, or raise ValidationError."""
-        if isinstance(value, str) and value not in self._names:
-            raise ValidationError(NOT_VALID)
-        return value
+        return super().__call__(value) if isinstance(value, str) else value
 
 
 class UuidText(validate.Validator):
-    """Refuses a text that is no UUID, which some drivers leave to the server."""
+    """Refuses a text that is not a UUID. Some drivers leave that check to the server."""
 
     def __call__(self, value: Any) -> Any:
         """Return the value, or raise ValidationError."""
         try:
             _ = uuid.UUID(value) if isinstance(value, str) else value
         except ValueError:
-            raise ValidationError(NOT_VALID) from None
+            raise ValidationError(fields.UUID.default_error_messages["invalid_uuid"]) from None
         return value
 
 
 def _parts(value: object) -> Iterator[object]:
-    """Yield the values that a JSON value consists of, the names of its objects too."""
+    """Yield the values in a JSON value, including the names in its objects."""
     if isinstance(value, Mapping):
         value = [*value.items()]
     if isinstance(value, (list, tuple)):

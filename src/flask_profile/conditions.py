@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from werkzeug.datastructures import ETags
     from werkzeug.wrappers import Response
 
-# What servers that compress a response add to its ETag.
+# The suffixes that servers add to the ETag when they compress a response.
 _CODING = re.compile(r"[-:;](gzip|br|deflate|zstd)$")
 
 
@@ -23,27 +23,28 @@ def is_conditional() -> bool:
 
 
 def require_match(response: Response) -> None:
-    """Raise PreconditionFailedError where ``If-Match`` does not name the response's ETag."""
+    """Raise PreconditionFailedError if ``If-Match`` does not contain the response's ETag."""
     if is_conditional() and not _names(request.if_match, response):
         raise PreconditionFailedError
 
 
 def make_conditional(response: Response) -> None:
-    """Make a response 304 where ``If-None-Match`` names its ETag."""
+    """Make the response a 304 if ``If-None-Match`` contains its ETag."""
     condition = {}
     if _names(request.if_none_match, response):
         condition["HTTP_IF_NONE_MATCH"] = "*"
-    # Without the request's other headers, which Werkzeug would respond to in another way.
+    # Without the request's other headers, which Werkzeug would process too.
     response.make_conditional({"REQUEST_METHOD": request.method, **condition})
-    response.headers.pop("Date", None)  # The server sends one, and Werkzeug's would send two.
+    response.headers.pop("Date", None)  # The server sends one already.
 
 
 def _names(tags: ETags, response: Response) -> bool:
-    """Tell whether a condition names a response's ETag, even if it was changed on its way.
+    """Tell whether a condition contains a response's ETag, even if a proxy has changed the ETag.
 
-    RFC 9110 section 13.1.1 wants ``If-Match`` to compare strongly. But a proxy that compresses the
-    response marks the ETag as weak or adds the coding to it, and it is of the profile, not of the
-    bytes that are sent: an edit with it would be refused for ever.
+    RFC 9110 section 13.1.1 requires the strong comparison for ``If-Match``. But a proxy that
+    compresses the response makes the ETag weak, or adds the coding to it. With the strong
+    comparison, each edit with such an ETag would be refused. The ETag is made from the profile, not
+    from the bytes that are sent.
     """
     etag = response.get_etag()[0]
     named = {*filter(None, tags.as_set(include_weak=True))}  # Werkzeug reads "" as None.

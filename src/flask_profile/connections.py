@@ -1,4 +1,4 @@
-"""How the statement of a profile reaches the database: the session, or a lean connection."""
+"""Execute the statement of a profile in the session, or on a connection without a session."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def current_session(db: SQLAlchemy) -> Session:
     """Return the session of the current request.
 
-    ``db.session`` is asked each time, since a test suite may put another one in its place for each
-    test: a ``scoped_session``, or a session itself.
+    ``db.session`` is read each time, because a test suite may replace it for each test by another
+    ``scoped_session``, or by a session itself.
     """
     in_place: Any = db.session
     session: Session = in_place() if isinstance(in_place, scoped_session) else in_place
@@ -32,14 +32,14 @@ def current_session(db: SQLAlchemy) -> Session:
 
 
 class StatementReader:
-    """Executes one SELECT for the users of an app, where the host's session would execute it.
+    """Executes one SELECT for the users of an app, on the bind that the host's session would use.
 
     Args:
         db: The host's SQLAlchemy.
-        mapper: The mapper of the users, by which a session finds its bind.
+        mapper: The mapper of the users, with which a session finds its bind.
         statement: The SELECT.
-        take: Makes a user, or None, of its result.
-        selects_columns: Whether it selects columns, and so may do without a session.
+        take: Returns the user in its result, or None.
+        selects_columns: Whether it selects columns, and can therefore run without a session.
     """
 
     def __init__(
@@ -69,8 +69,8 @@ class StatementReader:
         """Execute the statement and return the user, or None.
 
         In a transaction of the host, the session executes it: a second connection would not see
-        that transaction, and could exhaust the pool. Else, a pooled connection that turns out to be
-        dead is replaced once.
+        that transaction, and could exhaust the pool. Otherwise, if a pooled connection turns out to
+        be dead, the statement is executed once more on another one.
         """
         engine = self.find_lean_engine()
         fetch = self._fetch_and_close if engine is None else partial(self._fetch_lean, engine)
@@ -88,8 +88,8 @@ class StatementReader:
     ) -> Result[Any]:
         """Execute a statement in the transaction of a session.
 
-        A session that does no more than that is asked for its connection only: its own ``execute``
-        takes three times as long to select columns.
+        If nothing listens to the session, its connection executes the statement: ``execute`` of the
+        session takes three times as long to select columns.
 
         Args:
             session: The session.
@@ -107,12 +107,13 @@ class StatementReader:
     def _fetch_and_close(self, parameters: dict[str, object]) -> Any:
         """Let the session execute the statement, and end the transaction that this begins.
 
-        It would stay open until the host's teardown, and its connection could die before that.
+        Otherwise it would stay open until the host's teardown, and its connection could die before
+        that.
         """
         try:
             return self._fetch_in_session(parameters)
         except UnicodeEncodeError:
-            # pg8000 has sent a part of the statement, and cannot use the connection any more.
+            # pg8000 has sent a part of the statement, and can no longer use the connection.
             current_session(self._db).invalidate()
             raise
         finally:
@@ -135,9 +136,9 @@ class StatementReader:
     def find_lean_engine(self) -> Engine | None:
         """Return the engine that a session of the request would use, or None if that must be used.
 
-        It must be used where the request has one already, where the host listens to what sessions
-        do, or gave them a class of its own. A stand-in answers this. To create a session in each
-        request, only to ask it, would make a request 5 % slower on SQLite.
+        The session must be used if the request already has one, if the host listens to its events,
+        or if the host uses its own session class. A stand-in is inspected to find that out: to
+        create a session for that in each request would make it 5 % slower on SQLite.
         """
         session = self._find_stand_in()
         if session is None or self._db.session.registry.has() or _has_listeners(session):
@@ -146,7 +147,7 @@ class StatementReader:
         return engine if isinstance(engine, Engine) else None
 
     def _find_stand_in(self) -> Session | None:
-        """Return the stand-in for the sessions of ``db.session``, if they may have one."""
+        """Return the stand-in for the sessions of ``db.session``, if there may be one."""
         sessions: Any = self._db.session
         known, session = self._stand_in
         if known is not sessions:
@@ -159,10 +160,10 @@ class StatementReader:
 
 
 def _make_stand_in(sessions: object) -> Session | None:
-    """Return a session like all of ``db.session``, or None unless these are Flask-SQLAlchemy's own.
+    """Return a session like those of ``db.session``, or None if these are not Flask-SQLAlchemy's.
 
-    A class of the host may do anything before it executes a statement. Options such as
-    ``schema_translate_map``, which SQLAlchemy 2.1 knows for sessions, are theirs too.
+    A session class of the host may do anything before it executes a statement. The same is true
+    of execution options such as ``schema_translate_map``, which sessions have since SQLAlchemy 2.1.
     """
     factory = sessions.session_factory if type(sessions) is scoped_session else None
     if not isinstance(factory, sessionmaker) or factory.class_.__bases__ != (FlaskSession,):
@@ -172,7 +173,7 @@ def _make_stand_in(sessions: object) -> Session | None:
 
 
 def _has_listeners(session: Session) -> bool:
-    """Tell whether the host listens to what only sessions do for a SELECT.
+    """Tell whether the host listens to events of a SELECT that only sessions have.
 
     Such a listener may add a criterion for a tenant, or execute ``SET LOCAL``.
     """

@@ -1,4 +1,4 @@
-"""What a database raises since other transactions are at work, and how long an edit tries again."""
+"""Errors that other transactions cause, and how long an edit tries again after them."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ _FIRST_DELAY, _LONGEST_DELAY = 0.01, 0.5
 
 
 def is_conflict(error: BaseException) -> bool:
-    """Tell whether a transaction has failed since it conflicts with others, and was undone."""
+    """Tell whether a transaction was rolled back because it conflicts with others."""
     return error_code(error) in _CONFLICTS
 
 
 def is_contention(error: BaseException) -> bool:
-    """Tell whether the database, or the pool of connections, is too busy."""
+    """Tell whether the database or the connection pool is too busy."""
     code = error_code(error)
     return code in _CONFLICTS or code in _TIMEOUTS or isinstance(error, PoolTimeoutError)
 
 
 class Backoff:
-    """Waits between the attempts of one edit: exponentially longer, with full jitter."""
+    """Waits between the attempts of one edit: exponential back-off with full jitter."""
 
     def __init__(self) -> None:
         self._deadline = time.monotonic() + _SECONDS
         self._longest = _FIRST_DELAY
 
     def wait(self) -> bool:
-        """Wait before another attempt, or return False where the time for attempts is over."""
+        """Wait before another attempt, or return False if the time for attempts is over."""
         if time.monotonic() >= self._deadline:
             return False
         time.sleep(random.uniform(0, self._longest))  # noqa: S311  # Not for a secret.

@@ -1,4 +1,4 @@
-"""The deletion of an account, or its deactivation: one transaction, and what follows it."""
+"""Delete or deactivate an account in one transaction, and do what follows it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .signals import send_profile_deleted
 if TYPE_CHECKING:
     from .storage import AvatarStorage
 
-# What the schema dumps of a user.
+# A user, as the schema dumps it.
 Profile = dict[str, Any]
 
 
@@ -28,7 +28,7 @@ class Deletion:
     Args:
         app: The app that the profile is registered on.
         lock: The lock of its users.
-        describe: Returns what the schema dumps of a user.
+        describe: Returns a user as the schema dumps it.
         avatar: The attribute of the name of an avatar, and the storage that has it, if users may
             upload avatars.
     """
@@ -42,9 +42,9 @@ class Deletion:
         """Lock and delete a user and commit; return the last profile, and the avatar to remove.
 
         Raises:
-            CommitError: Where the commit fails.
-            ReferencedError: Where other rows refer to the user, and forbid the deletion.
-            RefusalError, UserNotFoundError, UserInactiveError: Where the user cannot be deleted.
+            CommitError: If the commit fails.
+            ReferencedError: If other rows refer to the user, so that it cannot be deleted.
+            RefusalError, UserNotFoundError, UserInactiveError: If the deletion is refused.
         """
         locked = self.lock.lock(identity, user)
         profile = self.describe(locked.user)
@@ -60,11 +60,11 @@ class Deletion:
         return profile, avatar
 
     def explain(self, key: object) -> Exception:
-        """Return the refusal of a deletion that a deferred constraint has refused."""
+        """Return the exception for a deletion that a deferred constraint has refused."""
         return ReferencedError()
 
     def finish(self, identity: object, result: tuple[Profile, object]) -> None:
-        """Remove the avatar, and tell the host."""
+        """Remove the avatar, and send the signal."""
         profile, avatar = result
         if self.avatar:
             self.avatar[1].remove(avatar)
@@ -72,22 +72,23 @@ class Deletion:
 
 
 def _is_dependency(error: AssertionError) -> bool:
-    """Tell by its undocumented text whether SQLAlchemy raises an error for a row that refers.
+    """Tell whether SQLAlchemy refuses the deletion because of another row, by undocumented text.
 
-    It cannot set that row's foreign key to null, since this is a part of its primary key. Without
-    this, the response would be a 500, though the database would only have said the same.
+    SQLAlchemy cannot set the foreign key of that row to null if it is a part of its primary key.
+    Without this function the response would be a 500, although the reason is the same as for a
+    constraint of the database.
     """
     return str(error).startswith("Dependency rule")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deactivation:
-    """Makes users inactive, and keeps all else.
+    """Makes users inactive, and keeps everything else.
 
     Args:
         app: The app that the profile is registered on.
         lock: The lock of its users.
-        describe: Returns what the schema dumps of a user.
+        describe: Returns a user as the schema dumps it.
         active: The attribute that says whether a user is active.
     """
 
@@ -100,8 +101,8 @@ class Deactivation:
         """Lock and deactivate a user and commit; return the last profile.
 
         Raises:
-            CommitError: Where the commit fails.
-            RefusalError, UserNotFoundError, UserInactiveError: Where the user cannot be changed.
+            CommitError: If the commit fails.
+            RefusalError, UserNotFoundError, UserInactiveError: If the change is refused.
         """
         locked = self.lock.lock(identity, user)
         profile = self.describe(locked.user)
@@ -110,9 +111,9 @@ class Deactivation:
         return profile
 
     def explain(self, key: object) -> Exception:
-        """Return the failure of a deactivation that a constraint has refused."""
-        return RuntimeError("A constraint of the database refuses that a user is deactivated.")
+        """Return the exception for a deactivation that a constraint has refused."""
+        return RuntimeError("A constraint of the database does not allow this deactivation.")
 
     def finish(self, identity: object, result: Profile) -> None:
-        """Tell the host."""
+        """Send the signal."""
         send_profile_deleted(self.app, identity, result)

@@ -1,4 +1,4 @@
-"""Which model holds the users of an app, and which attribute of it identifies one."""
+"""Find the model of the users of an app, and its attribute that identifies a user."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def find_user_model(db: SQLAlchemy) -> type:
         return users[0]
     names = sorted(f"{user.__module__}:{user.__qualname__}" for user in users)
     message = (
-        f"Several models have the ProfileMixin: {', '.join(names)}. Name the one to serve:\n\n"
+        f"Several models have the ProfileMixin: {', '.join(names)}. Name the one to use:\n\n"
         f'    app.config["PROFILE_USER_MODEL"] = "{names[0]}"'
         if names
         else "No model of this app's SQLAlchemy has the ProfileMixin. Add it to your user model, "
         "in a module that is imported before the first request:\n\n"
         "    class User(ProfileMixin, db.Model): ...\n\n"
-        "Or name a model without the mixin, and a schema of what it has:\n\n"
+        "Or name a model without the mixin, and a schema with the fields that it has:\n\n"
         '    app.config["PROFILE_USER_MODEL"] = "package.module:User"\n'
         '    app.config["PROFILE_SCHEMA"] = "package.module:UserSchema"'
     )
@@ -38,15 +38,15 @@ def find_user_model(db: SQLAlchemy) -> type:
 
 
 def require_visible_columns(model: type) -> None:
-    """Raise ConfigurationError where a class before the ProfileMixin hides one of its columns.
+    """Raise ConfigurationError if a class before the ProfileMixin hides one of its columns.
 
-    Flask-Login's ``UserMixin`` does: its ``is_active`` is true for every user.
+    Flask-Login's ``UserMixin`` does that: its ``is_active`` is true for every user.
     """
     for name in ProfileMixin.__annotations__ if issubclass(model, ProfileMixin) else ():
         owner = next(base for base in model.__mro__ if name in vars(base))
         if not issubclass(owner, ProfileMixin):
             message = (
-                f"{owner.__name__} hides the column {name!r} of {model.__name__}. Name the "
+                f"{owner.__name__} hides the column {name!r} of {model.__name__}. Put the "
                 "ProfileMixin first:\n\n"
                 f"    class {model.__name__}(ProfileMixin, {owner.__name__}, db.Model): ..."
             )
@@ -61,7 +61,7 @@ def find_identity_attribute(mapper: Mapper[Any], identity_field: str | None) -> 
         identity_field: The value of ``PROFILE_IDENTITY_FIELD``.
 
     Raises:
-        ConfigurationError: Where there is no such column, or no single primary key.
+        ConfigurationError: If there is no such column, or no single primary key.
     """
     if identity_field is None and len(mapper.primary_key) == 1:
         return mapper.get_property_by_column(mapper.primary_key[0]).key
@@ -71,7 +71,7 @@ def find_identity_attribute(mapper: Mapper[Any], identity_field: str | None) -> 
     problem = (
         f"The primary key of {model} has several columns."
         if identity_field is None
-        else f"PROFILE_IDENTITY_FIELD is {identity_field!r}, which is no column of {model}."
+        else f"PROFILE_IDENTITY_FIELD is {identity_field!r}, which is not a column of {model}."
     )
     columns = ", ".join(mapper.column_attrs.keys())
     message = (

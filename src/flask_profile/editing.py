@@ -1,4 +1,4 @@
-"""A change of a user: one transaction, which is committed whole or not at all."""
+"""Edit a user in one transaction, which is committed completely or not at all."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .policy import WritePolicy
 
 _TAKEN = "A user with this value already exists."
-# MariaDB's codes of a wrong value and a failed CHECK, which PyMySQL raises as OperationalError.
+# MariaDB's codes for a wrong value and a failed CHECK, which PyMySQL raises as OperationalError.
 _VALUE_ERRORS_OF_MARIADB = {1292, 4025}
 
 # The attributes of a user that an edit has changed, each with its (old, new) value.
@@ -40,7 +40,7 @@ class Editor:
         app: The app that the profile is registered on.
         lock: The lock of its users.
         schema: The schema that dumps them.
-        policy: What a PATCH must not write.
+        policy: The attributes that a PATCH must not write.
     """
 
     def __init__(self, app: Flask, lock: UserLock, schema: Schema, policy: WritePolicy) -> None:
@@ -51,15 +51,15 @@ class Editor:
         self._unique = unique_attributes(self._mapper)
 
     def make_change(self, patch: Patch) -> PatchChange:
-        """Return the change that a patch makes, for ``Attempts``."""
+        """Return the change of a patch, for ``Attempts``."""
         return PatchChange(self, patch)
 
     def change(self, patch: Patch, identity: object, user: Any) -> tuple[Response, Changes]:
         """Lock and change a user and commit; return the new profile and what has changed.
 
         Raises:
-            CommitError: Where the commit fails.
-            RefusalError, UserNotFoundError, UserInactiveError: Where the user cannot be changed so.
+            CommitError: If the commit fails.
+            RefusalError, UserNotFoundError, UserInactiveError: If the change is refused.
         """
         locked = self._lock.lock(identity, user)
         session, edited = locked.session, locked.user
@@ -70,7 +70,7 @@ class Editor:
             with self._explaining(session, locked.key, patch, in_savepoint=in_savepoint):
                 self.patch.assign(edited, values)
                 self._send(session, values)
-            # The database may have changed the values: the response has what a read will have.
+            # The database may have changed the values. The response must be that of a read.
             edited = self._lock.rows.reload(session, locked.key, before.keys())
             changes = _compare(before, {name: get_value(edited, name) for name in before})
         response = self._lock.render(edited)
@@ -80,7 +80,7 @@ class Editor:
     def explain_conflict(
         self, key: object, values: Mapping[str, object]
     ) -> InvalidFieldsError | ConstraintError:
-        """Return the refusal of values that violate a constraint.
+        """Return the exception for values that violate a constraint.
 
         Args:
             key: The value of the user's identity attribute.
@@ -96,12 +96,12 @@ class Editor:
         return InvalidFieldsError(messages) if messages else ConstraintError()
 
     def announce(self, identity: object, changes: Changes) -> None:
-        """Send the signal of an edit that is committed, if it has changed anything."""
+        """Send the signal of a committed edit, if it has changed anything."""
         if changes:
             send_profile_updated(self._app, identity, changes)
 
     def _choose_values(self, user: Any, patch: Patch) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the old values of what a patch sets, and the new values that differ."""
+        """Return the old values of the attributes of a patch, and the new values that differ."""
         values = {**patch.values, **self.patch.merge(user, patch.merges)}
         for name in values:
             require_attribute(type(user), name, self.patch.schema)
@@ -113,10 +113,10 @@ class Editor:
     def _explaining(
         self, session: Session, key: object, patch: Patch, *, in_savepoint: bool
     ) -> Generator[None]:
-        """Raise the refusal of values that the database refuses in the ``with`` block.
+        """Raise the matching exception if the database refuses values in the ``with`` block.
 
-        What asks which value is taken needs the transaction that a callback has prepared, and so a
-        savepoint to go back to.
+        The query that finds a taken value needs the transaction that a callback has prepared, and
+        therefore a savepoint to return to.
         """
         savepoint = None
         if in_savepoint and not self._unique.isdisjoint(self._mapped_names(patch.values)):
@@ -134,7 +134,7 @@ class Editor:
             savepoint.commit()
 
     def _mapped_names(self, values: Mapping[str, object]) -> dict[str, str]:
-        """Return the mapped attributes behind those of an edit, which may be synonyms for them."""
+        """Return the mapped attributes of an edit, whose own attributes may be synonyms."""
         columns = {name: find_column(self._mapper, name) for name in values}
         return {
             self._mapper.get_property_by_column(column).key: name
@@ -143,11 +143,11 @@ class Editor:
         }
 
     def _send(self, session: Session, values: Mapping[str, object]) -> None:
-        """Flush the session, or raise the refusal of a value that its column's type refuses."""
+        """Flush the session, or raise an exception for a value that its column's type refuses."""
         try:
             session.flush()
-        except UnicodeEncodeError as error:  # The driver cannot send a text to this database.
-            session.invalidate()  # pg8000 has sent a part of the statement already.
+        except UnicodeEncodeError as error:  # The driver cannot encode a text for this database.
+            session.invalidate()  # pg8000 has already sent a part of the statement.
             raise ConstraintError from error
         except DBAPIError:
             raise
@@ -162,7 +162,7 @@ class PatchChange:
 
     Args:
         editor: The editor.
-        patch: What it sets.
+        patch: The values that it sets.
     """
 
     editor: Editor
@@ -173,16 +173,16 @@ class PatchChange:
         return self.editor.change(self.patch, identity, user)
 
     def explain(self, key: object) -> Exception:
-        """Return the refusal of values that the commit has refused."""
+        """Return the exception for values that the commit has refused."""
         return self.editor.explain_conflict(key, self.patch.values)
 
     def finish(self, identity: object, result: tuple[Response, Changes]) -> None:
-        """Tell the host what has changed."""
+        """Send the signal."""
         self.editor.announce(identity, result[1])
 
 
 def _compare(before: Mapping[str, object], after: Mapping[str, object]) -> Changes:
-    """Return what has changed; a write-only attribute always has, with unknown values."""
+    """Return the changes. A write-only attribute always counts as changed, with unknown values."""
     changes: Changes = {}
     for name, old in before.items():
         if old is missing:

@@ -1,4 +1,4 @@
-"""The codes that drivers have for errors of their databases."""
+"""The error codes of databases, as each driver has them."""
 
 from __future__ import annotations
 

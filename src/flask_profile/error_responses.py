@@ -1,4 +1,4 @@
-"""Every response that is not a profile, in one table by exception."""
+"""All error responses, in one table by exception."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from .errors import (
     BodyTooLargeError,
     BrokenImageError,
     ConstraintError,
+    DuplicateKeysError,
     ImageFormatError,
+    IncompleteBodyError,
     InvalidFieldsError,
-    MalformedBodyError,
+    MalformedJSONError,
     MissingFileError,
+    NotAnObjectError,
     PreconditionFailedError,
     ReferencedError,
+    TooDeepError,
     TooManyPixelsError,
     TooManyScansError,
     UnavailableError,
@@ -33,14 +37,14 @@ from .errors import (
 
 @dataclass(frozen=True)
 class ErrorResponse:
-    """The status and body of a response; where a token was refused, also the reason.
+    """The status and body of an error response, and the reason if a token was refused.
 
     Args:
         status: The HTTP status code.
         body: The JSON object; its texts may contain ``{method}``, ``{media_type}`` and ``{limit}``.
-        reason: Why a token that was sent is refused, for ``WWW-Authenticate``.
-        advice: What a developer of the app has to change, for the log in debug mode.
-        body_of_writes: The JSON object for PATCH, PUT and DELETE, where it is another.
+        reason: Why a token was refused, for ``WWW-Authenticate``.
+        advice: How a developer of the app can fix it, for the log in debug mode.
+        body_of_writes: The JSON object for PATCH, PUT and DELETE, if it is a different one.
         error_code: The code of the reason, for ``WWW-Authenticate``.
     """
 
@@ -52,7 +56,7 @@ class ErrorResponse:
     error_code: str = "invalid_token"
 
     def render(self, *, method: str, media_type: str, limit: int = 0) -> str:
-        """Return the body as JSON, completed by what the client sent and what is allowed."""
+        """Return the body as JSON, with the method, the media type and the limit filled in."""
         is_write = method in {"PATCH", "PUT", "DELETE"}
         body = self.body_of_writes if is_write and self.body_of_writes else self.body
         values = {"method": cut(method), "media_type": cut(media_type), "limit": limit}
@@ -101,8 +105,8 @@ ERROR_RESPONSES: dict[type[BaseException], ErrorResponse] = {
     InvalidSubjectError: replace(
         _invalid_token("The subject must be a string"),
         advice=(
-            "A token is refused since its subject is no string. Where it is issued, write:\n\n"
-            "    create_access_token(str(user.id))"
+            "A token was refused because its subject is not a string. Where you issue tokens, "
+            "write:\n\n    create_access_token(str(user.id))"
         ),
     ),
     InvalidJTIError: _invalid_token("The JWT ID must be a string"),
@@ -131,13 +135,11 @@ ERROR_RESPONSES: dict[type[BaseException], ErrorResponse] = {
     extended.UserLookupError: _USER_NOT_FOUND,
     UserNotFoundError: _USER_NOT_FOUND,
     MethodNotAllowed: ErrorResponse(405, {"detail": 'Method "{method}" not allowed.'}),
-    MalformedBodyError: ErrorResponse(
-        400,
-        {
-            "detail": "The body must be a whole JSON object that has each of its names once and "
-            "is not nested deeper than 100 levels."
-        },
-    ),
+    IncompleteBodyError: ErrorResponse(400, {"detail": "The body is incomplete."}),
+    MalformedJSONError: ErrorResponse(400, {"detail": "Malformed JSON."}),
+    DuplicateKeysError: ErrorResponse(400, {"detail": "Duplicate keys in a JSON object."}),
+    TooDeepError: ErrorResponse(400, {"detail": "The JSON is nested deeper than 100 levels."}),
+    NotAnObjectError: ErrorResponse(400, {"detail": "The body must be a JSON object."}),
     InvalidFieldsError: ErrorResponse(400, {}),  # Its messages are the body.
     ConstraintError: ErrorResponse(400, {"detail": "The database does not accept these values."}),
     BrokenImageError: ErrorResponse(400, {"detail": "The image is broken."}),
@@ -163,5 +165,5 @@ ERROR_RESPONSES: dict[type[BaseException], ErrorResponse] = {
 
 
 def response_to(error: Exception) -> ErrorResponse:
-    """Return the response of the table for an exception."""
+    """Return the response to an exception."""
     return next(ERROR_RESPONSES[cls] for cls in type(error).__mro__ if cls in ERROR_RESPONSES)

@@ -8,16 +8,16 @@ from typing import cast
 
 
 class ConfigurationError(Exception):
-    """The host app is set up in a way that cannot work.
+    """The configuration of your app is wrong.
 
-    Raised by ``register_blueprint`` for a wrong ``PROFILE_*`` value, and at the first request for
-    what can only be known then (no ``JWTManager``, no user model, …). The message names what is
-    wrong and the line of code or config that fixes it.
+    ``register_blueprint`` raises it for a wrong ``PROFILE_*`` value. The first request raises it
+    for problems that can only be found then, such as a missing ``JWTManager`` or user model. The
+    message says what is wrong, and which line of code or config fixes it.
     """
 
 
 class UserNotFoundError(Exception):
-    """No user of the database has the identity."""
+    """No user in the database has the identity."""
 
 
 class UserInactiveError(Exception):
@@ -33,21 +33,37 @@ class UnknownKeyError(Exception):
 
 
 class RefusalError(Exception):
-    """The request of a user who may be served is refused for what it contains."""
+    """The request is refused because of its content. The user may be served."""
 
 
-class MalformedBodyError(RefusalError):
-    """The body is not a JSON object (RFC 8259), breaks off, has a name twice or is too deep."""
+class IncompleteBodyError(RefusalError):
+    """The body ends before its ``Content-Length``."""
+
+
+class MalformedJSONError(RefusalError):
+    """The body is not JSON in UTF-8 (RFC 8259)."""
+
+
+class DuplicateKeysError(RefusalError):
+    """An object of the body has a key twice, so that its meaning is not certain."""
+
+
+class TooDeepError(RefusalError):
+    """The JSON of the body is nested too deep."""
+
+
+class NotAnObjectError(RefusalError):
+    """The body is JSON, but not an object."""
 
 
 class InvalidFieldsError(RefusalError):
-    """The schema, or what the columns can hold, refuses values.
+    """The schema refuses values, or the columns cannot hold them.
 
-    Of at most 100 fields, the response has a list of at most 100 messages.
+    The response has at most 100 fields, each with a list of at most 100 messages.
 
     Args:
-        messages: The messages of each field that is refused, by the field's name; nested where the
-            field nests others, as marshmallow makes them.
+        messages: The messages of each refused field, by the field's name. They are nested if the
+            field nests other fields, as in marshmallow.
     """
 
     def __init__(self, messages: Mapping[str, object]) -> None:
@@ -58,15 +74,15 @@ class InvalidFieldsError(RefusalError):
 
 
 class ConstraintError(RefusalError):
-    """The database refuses the values, by a rule that only the database knows."""
+    """The database refuses the values, because of a rule that only the database knows."""
 
 
 class PreconditionFailedError(RefusalError):
-    """The profile does not match ``If-Match`` any more (RFC 9110 section 13.1.1)."""
+    """The profile no longer matches ``If-Match`` (RFC 9110 section 13.1.1)."""
 
 
 class ReferencedError(RefusalError):
-    """Rows of other tables refer to the user, and forbid its deletion."""
+    """Other rows refer to the user, so it cannot be deleted."""
 
 
 class BodyTooLargeError(RefusalError):
@@ -106,12 +122,12 @@ class MissingFileError(RefusalError):
 
 
 def cut(text: str) -> str:
-    """Return what a response repeats of a text of the client: at most 100 characters."""
+    """Return at most 100 characters of a text of the client, to repeat it in a response."""
     return text[:100]
 
 
 def _list_messages(messages: object, path: str = "") -> Iterator[str]:
-    """Yield the messages of a field, those of a nested one with its path in front."""
+    """Yield the messages of a field. Those of a nested field begin with its path."""
     if isinstance(messages, Mapping):
         for name, nested in cast("Mapping[object, object]", messages).items():
             inner = cut(str(name))

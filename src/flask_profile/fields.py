@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Identifier", "MediaUrl", "UtcDateTime"]
 
-# The prefix of the profile that is being dumped, for schemas that are nested in its schema, too.
+# The prefix of the profile that is being dumped, also for nested schemas.
 registered_media_url: ContextVar[str | None] = ContextVar("registered_media_url", default=None)
 _RFC_3339 = re.compile(
     r"\d{4}-\d\d-\d\d[T ]([01]\d|2[0-3]):\d\d:\d\d(\.\d{1,12})?(Z|[+-]\d\d:\d\d)?",
@@ -32,7 +32,7 @@ _ABSOLUTE_PATH_OR_URL = re.compile(r"/|[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 class Identifier(fields.Field[Any]):
     """A primary key: an integer is sent as an integer, any other type (UUID, …) as a string.
 
-    Where PATCH is enabled, it must be ``dump_only``::
+    If PATCH is enabled, the field must be ``dump_only``::
 
         id = Identifier(attribute="uuid", dump_only=True)
     """
@@ -42,7 +42,7 @@ class Identifier(fields.Field[Any]):
 
 
 class UtcDateTime(fields.AwareDateTime):
-    """A datetime in UTC (RFC 3339): always with ``Z``, and a fraction only where there is one.
+    """A datetime in UTC (RFC 3339): ``2024-01-15T10:30:00Z``, with a fraction if it has one.
 
     It loads any RFC 3339 datetime with an offset. ``naive`` is for a column that stores local time
     without a time zone::
@@ -50,7 +50,7 @@ class UtcDateTime(fields.AwareDateTime):
         date_joined = UtcDateTime(attribute="created_at", naive=ZoneInfo("Europe/Prague"))
 
     Args:
-        naive: The time zone of the naive datetimes that the column has.
+        naive: The time zone of naive datetimes in the column.
         kwargs: The keyword arguments of any marshmallow field.
 
     Raises:
@@ -60,7 +60,7 @@ class UtcDateTime(fields.AwareDateTime):
     def __init__(self, *, naive: tzinfo = timezone.utc, **kwargs: Unpack[_BaseFieldKwargs]) -> None:
         super().__init__("iso", **kwargs)
         self._naive = naive
-        self.loads_naive = False  # PATCH sets it, for a column that stores no time zone.
+        self.loads_naive = False  # PATCH sets it to true for a column that stores no time zone.
 
     def _serialize(
         self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any
@@ -84,10 +84,10 @@ class UtcDateTime(fields.AwareDateTime):
 
 
 class MediaUrl(fields.Field[str]):
-    """The URL of a stored file: ``PROFILE_MEDIA_URL`` of the current app and its relative name.
+    """The URL of a stored file: ``PROFILE_MEDIA_URL`` of the current app, and the relative name.
 
-    A full URL or an absolute path is sent as it is, and an empty name as null. Where PATCH is
-    enabled, it must be ``dump_only``::
+    A full URL or an absolute path is sent as it is, and an empty name as null. If PATCH is
+    enabled, the field must be ``dump_only``::
 
         avatar = MediaUrl(attribute="image", dump_only=True)
     """
@@ -103,7 +103,7 @@ class MediaUrl(fields.Field[str]):
 
 
 def _configured_media_url() -> str:
-    """Return the prefix for a schema that a view of the host dumps, outside a profile."""
+    """Return the prefix for a schema that the host dumps in a view of its own."""
     config = current_app.config if current_app else {}
     prefix: str = config.get("PROFILE_MEDIA_URL", Settings.media_url)
     return prefix

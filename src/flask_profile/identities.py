@@ -1,4 +1,4 @@
-"""From the identity in a token to a value that the database can compare with its column."""
+"""Convert the identity in a token to a value that the database can compare with its column."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ _Converter = Callable[[str], Any]
 
 
 def identity_parser(declared: TypeEngine[Any], dialect: Dialect) -> Callable[[object], object]:
-    """Return a function from an identity to the column's value, or UserNotFoundError.
+    """Return a function that converts an identity to the column's value.
 
-    Tokens carry text for a column of any type, and a database may fail for a value of another
-    type. So only the canonical text of a value may match a user: ``" 1"`` is not user 1.
+    The function raises UserNotFoundError for an identity that no user can have. Tokens contain
+    text for a column of any type, and a database may fail for a value of another type. So only
+    the canonical text of a value may match a user: ``" 1"`` is not user 1.
 
     Args:
         declared: The type of the column.
         dialect: The dialect of the database that is read.
 
     Raises:
-        ConfigurationError: Where the type is neither integers, text nor UUIDs.
+        ConfigurationError: If the type is neither integers, text nor UUIDs.
     """
     stored = stored_type(declared, dialect)
     convert = _converter(declared, stored)
@@ -62,8 +63,9 @@ def _converter(declared: TypeEngine[Any], stored: TypeEngine[Any]) -> _Converter
         if python_type in supported:
             return supported[python_type]
     message = (
-        f"Identities cannot be read as {declared!r}: PROFILE_IDENTITY_FIELD must name a column "
-        "of integers, text or UUIDs, or the type must have a python_type of these."
+        f"A column of the type {declared!r} cannot identify the user of a token. The column must "
+        "have integers, text or UUIDs, or its type must have one of these as its python_type. To "
+        'use another column:\n\n    app.config["PROFILE_IDENTITY_FIELD"] = "…"'
     )
     raise ConfigurationError(message)
 

@@ -1,4 +1,4 @@
-"""What a schema reads of a user: attributes, and the host's functions that see the whole user."""
+"""Find what a schema reads: attributes, and the host's functions that get the whole user."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from . import fields as profile_fields
 from .errors import ConfigurationError
 from .schemas import ProfileSchema
 
-# Attribute names, each with the names that are read of its value: {"id": {}, "team": {"name": {}}}.
+# Attribute names, each with the names to read from its value: {"id": {}, "team": {"name": {}}}.
 AttributeTree = dict[str, "AttributeTree"]
 HostFunction = Callable[..., object]
 
 
 def make_schema(schema_class: type[Schema]) -> Schema:
-    """Return a schema of a class, with all schemas that it nests.
+    """Return a schema of a class, with all nested schemas.
 
     Raises:
-        ConfigurationError: Where marshmallow cannot make them.
+        ConfigurationError: If marshmallow cannot create them.
     """
     try:
         schema = schema_class()
@@ -31,8 +31,8 @@ def make_schema(schema_class: type[Schema]) -> Schema:
         name = schema_class.__name__
         declared: Any = schema_class._declared_fields  # pyright: ignore[reportPrivateUsage]
         message = (
-            f"{name} cannot be made ({type(error).__name__}: {error}). Its Meta, and the arguments "
-            "of the schemas that it nests, may only name fields that are declared:\n\n"
+            f"{name} cannot be created ({type(error).__name__}: {error}). Its Meta, and the "
+            "arguments of nested schemas, must name only fields that are declared:\n\n"
             f"    fields = {tuple(declared)}  # in the Meta of {name}"
         )
         raise ConfigurationError(message) from error
@@ -42,7 +42,7 @@ def make_schema(schema_class: type[Schema]) -> Schema:
 def inspect_schema(
     schema: Schema, user: object, active: str | None
 ) -> tuple[AttributeTree, list[HostFunction]]:
-    """Return the attributes that a response reads, and the host's functions that see the user.
+    """Return the attributes that a response reads, and the host's functions that get the user.
 
     Args:
         schema: The schema that dumps the user.
@@ -50,7 +50,7 @@ def inspect_schema(
         active: The attribute that says whether a user is active, if that is required.
 
     Raises:
-        ConfigurationError: Where the user lacks an attribute that the schema cannot do without.
+        ConfigurationError: If the user lacks an attribute that the schema needs.
     """
     tree: AttributeTree = {}
     _collect_attributes(schema, tree)
@@ -73,7 +73,7 @@ def inspect_schema(
 
 
 def _lacks_attributes(user: object, lacking: list[str], schema: Schema) -> str:
-    """Return the message of a model that lacks attributes: all of them, and what to write."""
+    """Return the message of a model that lacks attributes, with all of them and the fix."""
     owner = (user if isinstance(user, type) else type(user)).__name__
     name = type(schema).__name__
     lines: list[str] = []
@@ -91,9 +91,9 @@ def _lacks_attributes(user: object, lacking: list[str], schema: Schema) -> str:
         lines.append('app.config["PROFILE_REQUIRE_ACTIVE"] = False')
     return (
         f"{owner} has no attribute {' or '.join(map(repr, lacking))}, which {name} sends or "
-        "PROFILE_REQUIRE_ACTIVE decides by. Name the column that it is in the schema, such as:\n\n"
-        '    is_active = fields.Boolean(attribute="…", dump_only=True)\n\n'
-        "Or add it to the model, or do without it:\n\n"
+        "PROFILE_REQUIRE_ACTIVE needs. If the column has another name, map it in the schema, for "
+        'example:\n\n    is_active = fields.Boolean(attribute="…", dump_only=True)\n\n'
+        "Or add the attribute to the model. Or do without it:\n\n"
         "    " + "\n    ".join(lines)
     )
 
@@ -101,19 +101,19 @@ def _lacks_attributes(user: object, lacking: list[str], schema: Schema) -> str:
 def has_attribute(user: object, name: str) -> bool:
     """Tell whether a user, or a model of users, has an attribute."""
     if isinstance(user, type):
-        # With getattr(), a hybrid property of the class would run to build SQL.
+        # getattr() would run a hybrid property of the class to build SQL.
         return getattr_static(user, name, missing) is not missing
     return get_value(user, name) is not missing
 
 
 def is_settable(model: type, name: str) -> bool:
-    """Tell whether a model has an attribute that is no property without a setter."""
+    """Tell whether a model has an attribute that can be set."""
     descriptor: Any = getattr_static(model, name, missing)
     return descriptor is not missing and getattr(descriptor, "fset", True) is not None
 
 
 def sends_as_declared(schema: Schema) -> bool:
-    """Tell whether a response is just what the fields make of a user."""
+    """Tell whether only the fields of the schema make the response, without hooks."""
     return not (_input_transforms(schema) or hooks(schema, "post_dump"))
 
 
@@ -140,7 +140,7 @@ def _collect_attributes(
 ) -> None:
     this = (type(schema), frozenset(schema.dump_fields))
     if this in outer:
-        return  # It nests itself: deeper attributes are loaded when they are read.
+        return  # The schema nests itself: deeper attributes are loaded when they are read.
     for path, field in _attribute_fields(schema):
         node = tree
         for name in path:
@@ -152,14 +152,14 @@ def _collect_attributes(
 
 
 def _input_transforms(schema: Schema) -> list[HostFunction]:
-    """Return the host's methods that may give the fields another object than the user."""
+    """Return the host's methods that may pass another object than the user to the fields."""
     names = ("dump", "get_attribute")
     overridden = [n for n in names if getattr(type(schema), n) is not getattr(Schema, n)]
     return hooks(schema, "pre_dump") + [getattr(schema, name) for name in overridden]
 
 
 def _functions_of_user(schema: Schema) -> Iterator[HostFunction]:
-    """Yield the host's other functions that get the user as an argument, not one of its values."""
+    """Yield the host's other functions that get the user itself as an argument."""
     yield from hooks(schema, "post_dump")
     for field in schema.dump_fields.values():
         if isinstance(field, fields.Method):

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 _POPULATE_EXISTING = {"populate_existing": True}
 _NOT_IN_SESSION = (
-    "The user that the user_lookup_loader returns cannot be edited, since db.session does not "
-    "contain it. In the loader, write:\n\n    return db.session.get(User, identity)"
+    "The user that the user_lookup_loader returns cannot be edited, because it does not belong to "
+    "db.session. In the loader, write:\n\n    return db.session.get(User, identity)"
 )
 
 
 class CommitError(Exception):
-    """The commit has failed, by the exception that is the cause."""
+    """The commit has failed. The cause is the exception that it raised."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,11 @@ class UserLock:
         return self.rows.bind(self.session)
 
     def find_lean_engine(self) -> Engine | None:
-        """Return the engine of users where the request has no session yet."""
+        """Return the engine of the users, if the request has no session yet."""
         return self.query.find_lean_engine()
 
     def find_key(self, identity: object, user: Any) -> object:
-        """Return the value of the identity attribute; or raise UserNotFoundError."""
+        """Return the value of the identity attribute, or raise UserNotFoundError."""
         return self.query.parse(identity) if user is None else get_value(user, self.query.key)
 
     def lock(self, identity: object, user: Any) -> LockedUser:
@@ -100,9 +100,9 @@ class UserLock:
             user: The user that the host has loaded for it, or None.
 
         Raises:
-            UserNotFoundError, UserInactiveError: Where there is no such user.
-            PreconditionFailedError: Where ``If-Match`` does not hold.
-            ConfigurationError: Where the host has loaded the user into another session.
+            UserNotFoundError, UserInactiveError: If there is no such active user.
+            PreconditionFailedError: If ``If-Match`` does not match.
+            ConfigurationError: If the host has loaded the user in another session.
         """
         session = self.session
         is_prepared = session.in_transaction()
@@ -128,7 +128,7 @@ def commit(session: Session) -> None:
 
 
 class LockingQuery:
-    """Reads and locks users where they are written, not on a replica.
+    """Reads and locks users in the database where they are written, not on a replica.
 
     Args:
         query: The query that reads users without a lock.
@@ -140,34 +140,34 @@ class LockingQuery:
         self._update_nothing = _update_of_no_row(query.mapper)
 
     def load(self, session: Session, key: object, *, known: Any = None) -> Any:
-        """Return the user of a key as an entity, as it is now; or raise UserNotFoundError.
+        """Return the current user of a key as an entity, or raise UserNotFoundError.
 
-        What the host has read of the user before the lock is read again: a setter or a validator
-        of the model may use it for a new value.
+        Columns that the host has read before the lock are read again: a setter or a validator of
+        the model may use them for a new value.
 
         Args:
             session: The session, which keeps the lock until its transaction ends.
             key: The value of the identity attribute.
-            known: The user, where the host has loaded one for the token.
+            known: The user, if the host has loaded one for the token.
         """
         if self.locks_database(session):
-            # It has no FOR UPDATE, but one lock that the first write of a transaction takes.
+            # It has no FOR UPDATE, but the first write of a transaction locks the whole database.
             self._query.execute_in(session, self._update_nothing, {}, bind=self.bind(session))
         names = self._read_before(known)
         user = self._read(session, key, names)
-        missed = self._read_before(user) - names  # Read without a loader, into the same session.
+        missed = self._read_before(user) - names  # Read by the host, without a loader.
         return self._read(session, key, names | missed) if missed else user
 
     def locks_database(self, session: Session) -> bool:
-        """Tell whether there is one lock only, of the whole database, as on SQLite."""
+        """Tell whether there is only one lock, for the whole database, as on SQLite."""
         name: str = self.bind(session).dialect.name
         return name == "sqlite"
 
     def load_unlocked(self, session: Session, key: object) -> Any:
-        """Return the user of a key without the lock; or raise UserNotFoundError.
+        """Return the user of a key without the lock, or raise UserNotFoundError.
 
-        A transaction that has begun here is ended if it has a snapshot: the lock would conflict
-        with what others commit in between.
+        If this begins a transaction that has a snapshot, it is ended: the lock would conflict with
+        commits of others in between.
         """
         bind = self.bind(session)
         is_of_host = session.in_transaction() or not isinstance(bind, Engine)
@@ -178,7 +178,7 @@ class LockingQuery:
         return user
 
     def _read(self, session: Session, key: object, names: Set[str] = frozenset()) -> Any:
-        """Return the user with what the schema needs, and with other columns."""
+        """Return the user with the attributes that the schema needs, and with other columns."""
         columns = [undefer(getattr(self._query.mapper.class_, name)) for name in names]
         result = session.execute(
             self._select.options(*columns) if columns else self._select,
@@ -189,7 +189,7 @@ class LockingQuery:
         return self._query.require_same_key(result.unique().scalars().one_or_none(), str(key))
 
     def _read_before(self, user: Any) -> set[str]:
-        """Return the columns that a user has, beside those that the SELECT reads."""
+        """Return the loaded columns of a user that the SELECT does not read."""
         mapper = self._query.mapper
         if not isinstance(user, mapper.class_):
             return set()
@@ -198,12 +198,12 @@ class LockingQuery:
         return names & {*mapper.column_attrs.keys()} if names else names
 
     def reload(self, session: Session, key: object, names: Set[str] = frozenset()) -> Any:
-        """Return what the schema needs of a user: the columns, where these are all that is needed.
+        """Return a user with the attributes that the schema needs, as columns if they suffice.
 
         Args:
             session: The session, which has locked and changed the user.
             key: The value of the identity attribute.
-            names: The attributes that are needed beside those of the schema.
+            names: Attributes that are needed in addition to those of the schema.
         """
         if self._query.columns and names <= {*self._query.columns}:
             return self._query.load_columns(session, key, bind=self.bind(session))
@@ -215,7 +215,7 @@ class LockingQuery:
 
 
 def _update_of_no_row(mapper: Mapper[Any]) -> Any:
-    """Return an UPDATE that changes no row: its bind is that of any change of a user."""
+    """Return an UPDATE that changes no row. It has the same bind as any change of a user."""
     table: Any = mapper.local_table
     column = mapper.primary_key[0].name
     return update(table).where(false()).values({column: table.c[column]})

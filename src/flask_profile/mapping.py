@@ -1,4 +1,4 @@
-"""Which attributes of a user the library itself uses: those that the schema maps."""
+"""Find the attributes that the library itself uses (avatar, active), as the schema maps them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _NAME_LENGTH = 45
 
 
 def map_attribute(schema: Schema, name: str, user: object) -> str:
-    """Return the attribute that a field of a schema names, where a column is behind it.
+    """Return the attribute that a field of a schema maps, if it is a column.
 
-    Otherwise, it is the attribute with the name of the field.
+    Otherwise, return the name of the field.
 
     Args:
         schema: The schema that dumps the users.
         name: The name of the field.
-        user: A user, or the model of users. A user that is no model has no columns, but attributes.
+        user: A user, or the model of users. A user that is not a model has attributes only.
     """
     field = schema.fields.get(name)
     attribute = (field.attribute if field else None) or name
@@ -46,21 +46,21 @@ def has_column(mapper: Mapper[Any], attribute: str) -> bool:
 
 
 def is_active(value: object, attribute: str) -> bool:
-    """Tell whether a user is active by the value of an attribute; null means that it is not.
+    """Tell whether the value of an attribute means that a user is active; null means inactive.
 
     Args:
         value: The value.
         attribute: The name of the attribute.
 
     Raises:
-        ConfigurationError: Where the value says neither, such as a role or a status.
+        ConfigurationError: If the value is neither true nor false, such as a role or a status.
     """
     if any(value == known for known in (True, False, None)):
         return bool(value)
     raise ConfigurationError(
-        f"The attribute {attribute!r} says whether a user is active, but a value of it, a "
-        f"{type(value).__name__}, is neither true nor false. In the model, write what it means, "
-        "and name that in the schema:\n\n"
+        f"The attribute {attribute!r} decides whether a user is active, but one of its values, a "
+        f"{type(value).__name__}, is neither true nor false. In the model, define which values "
+        "mean active, and map that in the schema:\n\n"
         f"    is_enabled = hybrid_property(lambda user: user.{attribute} …)\n\n"
         '    is_active = fields.Boolean(attribute="is_enabled", dump_only=True)'
     )
@@ -72,7 +72,7 @@ class AvatarAttribute:
 
     Args:
         name: The name of the attribute.
-        absent: What it has where there is no avatar.
+        absent: The value that means that there is no avatar.
     """
 
     name: str
@@ -87,7 +87,7 @@ def find_avatar_attribute(schema: Schema, mapper: Mapper[Any]) -> AvatarAttribut
         mapper: The mapper of the users.
 
     Raises:
-        ConfigurationError: Where no column can hold the name of an avatar.
+        ConfigurationError: If no column can hold the name of an avatar.
     """
     name = _find_settable_attribute(schema, "avatar", mapper)
     column = find_column(mapper, name)
@@ -95,9 +95,9 @@ def find_avatar_attribute(schema: Schema, mapper: Mapper[Any]) -> AvatarAttribut
     if length and length < _NAME_LENGTH:
         model = mapper.class_.__name__
         message = (
-            f"PROFILE_AVATARS is enabled, and the name of an avatar has {_NAME_LENGTH} characters, "
-            f"but the column {name!r} of {model} holds {length}. In the model, and in a migration, "
-            f"write:\n\n    {column.key} = mapped_column(String(500))"
+            f"PROFILE_AVATARS is enabled, but the column {name!r} of {model} holds {length} "
+            f"characters, and the name of an avatar has {_NAME_LENGTH}. In the model, and in a "
+            f"migration, write:\n\n    {column.key} = mapped_column(String(500))"
         )
         raise ConfigurationError(message)
     is_nullable = column is None or bool(getattr(column, "nullable", True))
@@ -112,15 +112,15 @@ def find_active_attribute(schema: Schema, mapper: Mapper[Any]) -> str:
         mapper: The mapper of the users.
 
     Raises:
-        ConfigurationError: Where there is none that can be set.
+        ConfigurationError: If there is none that can be set.
     """
     return _find_settable_attribute(schema, "is_active", mapper)
 
 
 def require_possible_attribute(schema: Schema, name: str, model: type) -> None:
-    """Raise ConfigurationError where a model certainly lacks an attribute that the library sets.
+    """Raise ConfigurationError if a model certainly lacks an attribute that the library sets.
 
-    What only the mapped model tells must wait: to map it before all models are imported may fail.
+    Other checks need the mapper, and must wait: mapping may fail before all models are imported.
 
     Args:
         schema: The schema that dumps the users.
@@ -140,18 +140,18 @@ def _find_settable_attribute(schema: Schema, name: str, mapper: Mapper[Any]) -> 
     return attribute
 
 
-# By the name of the field: the setting that needs the column, what the column is for, and how a
+# By the name of the field: the setting that needs the column, the purpose of the column, and how a
 # schema and a model declare it.
 _NEEDS = {
     "avatar": (
         "PROFILE_AVATARS is enabled",
-        "the name of an avatar",
+        "that stores the name of an avatar",
         'avatar = MediaUrl(attribute="…", dump_only=True)  # From flask_profile.fields.',
         "avatar: Mapped[str | None] = mapped_column(String(500))",
     ),
     "is_active": (
         'PROFILE_ON_DELETE is "deactivate"',
-        "whether a user is active",
+        "that says whether a user is active",
         'is_active = fields.Boolean(attribute="…", dump_only=True)',
         "is_active: Mapped[bool] = mapped_column(default=True)",
     ),
@@ -159,10 +159,10 @@ _NEEDS = {
 
 
 def _lacks_attribute(schema: Schema, name: str, model: type) -> ConfigurationError:
-    """Return the error of a model that has no column for what the library sets."""
+    """Return the error of a model that lacks a column which the library sets."""
     setting, purpose, line_of_schema, line_of_model = _NEEDS[name]
     return ConfigurationError(
-        f"{setting}, and {model.__name__} has no column {name!r} that says {purpose}. Name the "
-        f"column in {type(schema).__name__}:\n\n    {line_of_schema}\n\n"
-        f"Or add one to {model.__name__}, and write a migration:\n\n    {line_of_model}"
+        f"{setting}, but {model.__name__} has no column {name!r} {purpose}. If the column has "
+        f"another name, map it in {type(schema).__name__}:\n\n    {line_of_schema}\n\n"
+        f"Or add it to {model.__name__}, with a migration:\n\n    {line_of_model}"
     )

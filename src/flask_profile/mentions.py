@@ -1,7 +1,7 @@
-"""The attributes that the code of the host's functions mentions, so that they are loaded too.
+"""Find the attributes that the code of the host's functions mentions, to load them too.
 
 A method field may read any attribute of the user, and only its code says which. Without this, each
-attribute that it reads would cost a further statement.
+attribute that it reads would cost another statement.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .inspection import AttributeTree, has_attribute
 def add_mentioned(tree: AttributeTree, functions: Iterable[object], model: type) -> None:
     """Add the attributes that functions, and the properties in the tree, mention by name.
 
-    An attribute that they read in another way is loaded by a further statement when it is read.
+    An attribute that they read in another way is loaded by another statement when it is read.
     """
     mentioned: set[str] = set()
     unread = [*functions, *(getattr_static(model, name) for name in tree)]

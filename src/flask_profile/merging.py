@@ -1,7 +1,7 @@
-"""JSON merge patch (RFC 7396) of a value that is stored in a JSON column.
+"""Apply a JSON merge patch (RFC 7396) to a value that is stored in a JSON column.
 
-A patch has the names that clients know. Where a schema is nested in the field, what is stored has
-the attributes that it loads, and may have members that it cannot write.
+A patch has the names that clients use. If the field nests a schema, the stored value has the
+attributes that the schema loads, and may have members that it cannot write.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def merge_patch(target: object, patch: object) -> object:
 
 
 def to_loadable(field: fields.Field[Any], stored: object) -> object:
-    """Return the JSON value from which a field would load what is stored."""
+    """Return the JSON value from which a field would load the stored value."""
     schema = _nested_schema(field)
     if schema is None or not isinstance(stored, Mapping):
         return field.serialize("value", {field.attribute or "value": stored})
@@ -42,7 +42,7 @@ def to_loadable(field: fields.Field[Any], stored: object) -> object:
 
 
 def keep_unwritable(field: fields.Field[Any], stored: object, loaded: object) -> object:
-    """Return what a field has loaded, with the stored members that it cannot write."""
+    """Return a loaded value, with the stored members that the field cannot write."""
     schema = _nested_schema(field)
     if schema is None or not isinstance(stored, Mapping) or not isinstance(loaded, Mapping):
         return loaded
@@ -66,7 +66,7 @@ def _nested_schema(field: fields.Field[Any]) -> Schema | None:
 def _unknown_members(
     field: fields.Field[Any], schema: Schema, members: _Members
 ) -> dict[str, object]:
-    """Return the members that no field declares, where the schema includes these."""
+    """Return the members that no field declares, if the schema includes them."""
     if (getattr(field, "unknown", None) or schema.unknown) != INCLUDE:
         return {}
     declared = {inner.attribute or name for name, inner in schema.fields.items()}

@@ -1,4 +1,4 @@
-"""The config keys that are probably misspelled names of settings."""
+"""Find config keys that are probably misspelled settings."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def refuse_misspelled_keys(config: Mapping[str, Any], known: Iterable[str]) -> N
         meant = [name for name in known if key.startswith("PROFILE_") and _is_typo(key, name)]
         if key not in known and meant:
             message = (
-                f"{key} is {config[key]!r}, but there is no such setting; it must be "
-                f"spelled {meant[0]}. (Is the key your own? Then give it a name "
-                "that is not so close to one of ours.)"
+                f"{key} is {config[key]!r}, but there is no such setting. Did you mean "
+                f"{meant[0]}? If the config key is your own, give it a name that is "
+                "less similar to a setting."
             )
             raise ConfigurationError(message)
 
 
 def _is_typo(key: str, name: str) -> bool:
-    """Tell whether a key is a name with one letter more, less or other, or with two swapped."""
+    """Tell whether a key differs from a name by one letter, or by two swapped letters."""
     length = len(name)
     longer, shorter = (key, name) if len(key) > length else (name, key)
     if len(longer) == len(shorter) + 1:

@@ -19,17 +19,19 @@ def _now() -> datetime:
 class ProfileMixin:
     """The columns of a profile, for your own user model.
 
-    Mix it into a model of your ``SQLAlchemy``, and add or override columns as in any mixin. With
-    another primary key than an integer, such as a UUID, ``id`` in the JSON is a string::
+    Add it to the bases of your model, before ``db.Model``. You can add columns, or override those
+    of the mixin. If the primary key is not an integer, for example a UUID, ``id`` in the JSON is
+    a string::
 
         class User(ProfileMixin, db.Model):
             password_hash: Mapped[str]
 
-    Datetimes are aware and in UTC on every database; a naive one is taken to be UTC.
+    Datetimes are aware and in UTC on every database. A naive datetime that you assign is taken as
+    UTC.
 
     Raises:
-        ConfigurationError: When a subclass is a ``MappedAsDataclass``, which SQLAlchemy cannot
-            map with columns of a class that is not a dataclass.
+        ConfigurationError: If a subclass is a ``MappedAsDataclass``, because SQLAlchemy cannot map
+            it with columns of a class that is not a dataclass.
     """
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -52,9 +54,9 @@ class ProfileMixin:
     def __init_subclass__(cls, **options: object) -> None:
         if issubclass(cls, MappedAsDataclass):
             message = (
-                f"{cls.__name__} is a MappedAsDataclass, which takes no columns from a class that "
-                "is not a dataclass. Derive it from a base without MappedAsDataclass, or declare "
-                "its columns in it, without the ProfileMixin, and name it:\n\n"
+                f"{cls.__name__} is a MappedAsDataclass, which cannot take columns from a class "
+                "that is not a dataclass. Derive it from a base without MappedAsDataclass. Or "
+                "declare the columns in it, without the ProfileMixin, and name it:\n\n"
                 f'    app.config["PROFILE_USER_MODEL"] = {cls.__name__}'
             )
             raise ConfigurationError(message)

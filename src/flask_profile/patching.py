@@ -11,12 +11,13 @@ from marshmallow import RAISE, Schema, ValidationError, missing
 from marshmallow.utils import get_value
 from sqlalchemy import JSON
 
-from .bodies import PATCH_TYPES, parse_json, read_body, refuse_failures
+from .bodies import PATCH_TYPES, parse_json, read_body
 from .columns import NOT_VALID, accepts, find_column, is_hybrid, limit_to_column, stored_type
 from .errors import (
     ConfigurationError,
+    IncompleteBodyError,
     InvalidFieldsError,
-    MalformedBodyError,
+    NotAnObjectError,
     RefusalError,
     UnsupportedMediaTypeError,
 )
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Patch:
-    """What an edit sets.
+    """The values that an edit sets.
 
     Args:
         values: The attributes to set, with their new values.
-        merges: The objects to merge into what JSON columns have, by the names of their fields.
+        merges: The objects to merge into JSON columns, by the names of their fields.
     """
 
     values: Mapping[str, object]
@@ -44,24 +45,24 @@ class Patch:
 
 
 def require_attribute(model: type, name: str, schema: Schema) -> None:
-    """Raise ConfigurationError where a schema loads an attribute that the model cannot set."""
+    """Raise ConfigurationError if a schema loads an attribute that the model cannot set."""
     if not is_settable(model, name):
         message = (
-            f"{type(schema).__name__} loads {name!r}, an attribute that {model.__name__} lacks or "
-            "that has no setter. Add the column or the setter to the model, or in "
-            f"{type(schema).__name__} write:\n\n    {name} = …(dump_only=True)"
+            f"{type(schema).__name__} loads {name!r}, but {model.__name__} has no such attribute, "
+            "or the attribute has no setter. Add the column or the setter to the model, or make "
+            f"the field read-only in {type(schema).__name__}:\n\n    {name} = …(dump_only=True)"
         )
         raise ConfigurationError(message)
 
 
 class PatchReader:
-    """Reads merge patches as the schema admits them, within what the columns can hold.
+    """Reads merge patches, which the schema and the limits of the columns validate.
 
     Args:
         app: The app that the profile is registered on.
         query: The query that reads its users.
         schema: The schema that dumps them.
-        policy: What a PATCH must not write.
+        policy: The attributes that a PATCH must not write.
     """
 
     def __init__(
@@ -98,32 +99,32 @@ class PatchReader:
         return self._names.get(attribute, attribute)
 
     def read_body(self) -> bytes | RefusalError:
-        """Return the body of the request, or why it is refused, which the client is told later."""
+        """Return the body of the request, or the exception that the caller raises later."""
         if request.mimetype not in PATCH_TYPES:
             return UnsupportedMediaTypeError()
         try:
-            return read_body(broken=MalformedBodyError)
+            return read_body(broken=IncompleteBodyError)
         except RefusalError as refusal:
             return refusal
 
     def parse(self, body: bytes | RefusalError) -> Patch:
-        """Return what a body sets, validated as far as no stored value is needed.
+        """Return the values that a body sets, validated as far as that needs no stored value.
 
         Args:
-            body: What ``read_body`` has returned.
+            body: The result of ``read_body``.
 
         Raises:
-            RefusalError: Where the body is no merge patch, or sets what it may not.
-            ConfigurationError: Where the schema does not load a dict.
+            RefusalError: If the body is not a merge patch, or sets a field that it must not set.
+            ConfigurationError: If the schema does not load a dict.
         """
         if isinstance(body, RefusalError):
             raise body
-        patch = refuse_failures(lambda: parse_json(body), broken=MalformedBodyError)
+        patch = parse_json(body)
         if not isinstance(patch, dict):
-            raise MalformedBodyError
+            raise NotAnObjectError
         members = cast("dict[str, object]", patch)
         if "json" in self._app.config["JWT_TOKEN_LOCATION"]:
-            members.pop(self._app.config["JWT_JSON_KEY"], None)  # The token is no field.
+            members.pop(self._app.config["JWT_JSON_KEY"], None)  # The token is not a field.
         merges = {
             name: value
             for name, value in members.items()
@@ -133,14 +134,14 @@ class PatchReader:
         return Patch(values, merges)
 
     def merge(self, user: Any, merges: Mapping[str, object]) -> dict[str, object]:
-        """Return the attributes of a user that objects are merged into, with their new values.
+        """Merge objects into the attributes of a user, and return the new values.
 
         Args:
             user: The user, as stored and locked.
             merges: The objects, by the names of their fields.
 
         Raises:
-            InvalidFieldsError: Where the schema refuses what results.
+            InvalidFieldsError: If the schema refuses a merged value.
         """
         if not merges:
             return {}
@@ -165,7 +166,7 @@ class PatchReader:
         """Set attributes of a user.
 
         Raises:
-            InvalidFieldsError: Where a validator or a setter of the model refuses a value.
+            InvalidFieldsError: If a validator or a setter of the model refuses a value.
         """
         messages: dict[str, object] = {}
         for name, value in values.items():
@@ -179,9 +180,9 @@ class PatchReader:
             raise InvalidFieldsError(messages)
 
     def require_accepted(self, values: Mapping[str, object]) -> None:
-        """Raise InvalidFieldsError where the types of columns do not accept values.
+        """Raise InvalidFieldsError if the types of columns do not accept values.
 
-        A hybrid property may have stored another value than it was given.
+        Hybrid properties are skipped: they may store a different value.
         """
         columns = {
             name: find_column(self._mapper, name)
@@ -197,13 +198,13 @@ class PatchReader:
             raise InvalidFieldsError(refused)
 
     def _load(self, members: Mapping[str, object]) -> dict[str, object]:
-        """Return the attributes of members, or raise InvalidFieldsError with all that is wrong."""
+        """Return the attributes of members, or raise InvalidFieldsError with all messages."""
         messages: dict[str, Any] = {
             name: ["Read-only field."] for name in members if name in self._read_only
         }
         writable = {name: value for name, value in members.items() if name not in messages}
         values: Any = {}
-        # With the names, and not True, a nested object must still be whole.
+        # With the names instead of True, a nested object must still be complete.
         partial = (*self.schema.load_fields,)
         try:
             values = self.schema.load(writable, partial=partial, unknown=RAISE)

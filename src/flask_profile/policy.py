@@ -1,4 +1,4 @@
-"""What a schema must not be able to write where PATCH is enabled: it would endanger other users."""
+"""The attributes that no schema may write if PATCH is enabled, to protect other users."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Mapper
 
 _IDENTITY = (
-    "a token finds its user by it, and another user who takes the old value would get what the "
-    "token allows"
+    "tokens are matched against it, so an old token would be valid for another user who takes the "
+    "old value"
 )
-_AVATAR = "a user could name the file of another user, which the next upload would remove"
-_FOR_DUMPING = "a field of this class can only be sent"
+_AVATAR = "a user could enter the name of another user's file, which the next upload would remove"
+_FOR_DUMPING = "fields of this class must be read-only"
 
 
 class WritePolicy:
-    """What a PATCH must not write.
+    """The attributes that a PATCH must not write.
 
     Args:
         mapper: The mapper of the users.
-        identity: The attribute by which a token finds its user.
-        avatar: The attribute that uploads set, where users may upload avatars.
+        identity: The attribute that a token's identity is matched against.
+        avatar: The attribute that uploads set, if users may upload avatars.
     """
 
     def __init__(self, mapper: Mapper[Any], *, identity: str, avatar: str | None) -> None:
         self._mapper = mapper
-        # By columns, and by attributes, since a hybrid property may hide its column.
+        # Columns and attributes, because a hybrid property may hide its column.
         protected = [*mapper.primary_key, identity, find_column(mapper, identity)]
         self._reasons: dict[Any, str] = dict.fromkeys(protected, _IDENTITY)
         if avatar:
@@ -39,7 +39,7 @@ class WritePolicy:
         self._reasons.pop(None, None)
 
     def require_safe_schema(self, schema: Schema) -> None:
-        """Raise ConfigurationError where a schema may write what it must not."""
+        """Raise ConfigurationError if a schema may write an attribute that it must not write."""
         if getattr(type(schema).opts, "load_instance", False):
             raise ConfigurationError(not_a_dict(schema, "an instance of the model"))
         problems: list[str] = []
@@ -54,7 +54,7 @@ class WritePolicy:
         if problems:
             message = (
                 f"PATCH is enabled, and {type(schema).__name__} lets a user write "
-                f"{' and '.join(problems)}. Write:\n\n"
+                f"{' and '.join(problems)}. In the schema, write:\n\n"
             )
             raise ConfigurationError(message + "\n".join(lines))
 
@@ -63,8 +63,8 @@ class WritePolicy:
         reason = self._reason(attribute)
         if reason:
             message = (
-                f"A post_load method of {type(schema).__name__} adds {attribute!r} to what a PATCH "
-                f"writes, which it must not: {reason}."
+                f"A post_load method of {type(schema).__name__} adds {attribute!r} to the values "
+                f"of a PATCH, which must not write it: {reason}."
             )
             raise ConfigurationError(message)
 
@@ -74,14 +74,14 @@ class WritePolicy:
 
 
 def not_a_dict(schema: Schema, loaded: str) -> str:
-    """Return the message of a schema that makes another object than a dict.
+    """Return the message of a schema that does not load a dict.
 
     Args:
         schema: The schema.
-        loaded: What it makes, with an article.
+        loaded: What it loads instead, with an article.
     """
     return (
-        f"{type(schema).__name__}.load returns {loaded}, and a PATCH needs the dict of what it "
-        "sets. Remove the post_load method that makes an object; of marshmallow-sqlalchemy, write "
-        f"in the Meta of {type(schema).__name__}:\n\n    load_instance = False"
+        f"{type(schema).__name__}.load returns {loaded}, but a PATCH needs a dict of the values to "
+        "set. Remove the post_load method that creates an object. In the Meta of a schema of "
+        "marshmallow-sqlalchemy, write:\n\n    load_instance = False"
     )

@@ -1,4 +1,4 @@
-"""From an identity to what the schema sends of its user, in one SQL statement."""
+"""Read the columns of a user that the schema sends, in one SQL statement."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 class ProfileQuery:
-    """The one statement that reads a user, made once for an app, its model and a schema.
+    """The statement that reads a user, created once for an app, its model and a schema.
 
-    It selects just the columns that the schema names. Where the schema needs more than columns, it
-    selects the entity with just the attributes that the schema needs; then ``columns`` is empty.
+    It selects only the columns that the schema names. If the schema needs more than columns, it
+    selects the entity with only the attributes that the schema needs. Then ``columns`` is empty.
 
     Args:
         db: The host's SQLAlchemy.
@@ -41,7 +41,7 @@ class ProfileQuery:
         settings: The settings of the profile.
 
     Raises:
-        ConfigurationError: Where the app cannot serve a profile with these.
+        ConfigurationError: If the app cannot serve a profile with these.
     """
 
     def __init__(self, db: SQLAlchemy, schema: Schema, settings: Settings) -> None:
@@ -66,7 +66,7 @@ class ProfileQuery:
         self.parse = identity_parser(getattr(model, self.key).type, self.dialect)
 
     def load(self, identity: object) -> Any:
-        """Return the user as a dict of columns, or as an entity; or raise UserNotFoundError."""
+        """Return the user as a dict of columns or as an entity, or raise UserNotFoundError."""
         key = self.parse(identity)
         try:
             user = self._reader.fetch({"identity": key})
@@ -77,11 +77,11 @@ class ProfileQuery:
         return self.require_same_key(user, identity)
 
     def find_lean_engine(self) -> Engine | None:
-        """Return the engine of users where the request has no session, and needs none to read."""
+        """Return the engine of the users, if the request has no session and needs none to read."""
         return self._reader.find_lean_engine()
 
     def load_columns(self, session: Session, key: object, *, bind: Any) -> Any:
-        """Return the columns of a user who exists, as a session and its transaction see them.
+        """Return the columns of an existing user, as the transaction of a session sees them.
 
         Args:
             session: The session.
@@ -91,7 +91,7 @@ class ProfileQuery:
         return self._take(self.execute_in(session, self._statement, {"identity": key}, bind=bind))
 
     def require_same_key(self, user: Any, identity: object) -> Any:
-        """Return a user who was read for an identity, or raise UserNotFoundError.
+        """Return a user if it has exactly this identity, or raise UserNotFoundError.
 
         The collation of a column may find "ALICE " for "alice".
         """
@@ -104,7 +104,7 @@ class ProfileQuery:
 
     @cached_property
     def refreshed(self) -> set[str]:
-        """The attributes that ``select_entity`` loads, and more that are no columns."""
+        """The attributes that ``select_entity`` loads, and some that are not columns."""
         always = (*self.mapper.primary_key, self.mapper.polymorphic_on, self.mapper.version_id_col)
         columns = [column for column in always if isinstance(column, Column)]
         keys = {self.mapper.get_property_by_column(column).key for column in columns}
@@ -138,13 +138,13 @@ def _resolve(mapper: Mapper[Any], name: str) -> str:
 
 
 def _has_load_listeners(mapper: Mapper[Any]) -> bool:
-    """Tell whether the host listens to the loading of entities, such as to decrypt an attribute."""
+    """Tell whether the host listens to the loading of entities, for example to decrypt columns."""
     events: Any = mapper.class_manager.dispatch
     return bool(events.load or events.refresh)
 
 
 def _loading_options(mapper: Mapper[Any], tree: AttributeTree) -> Iterator[_AbstractLoad]:
-    """Yield the options by which one statement loads a tree of attributes, and nothing else."""
+    """Yield the options with which one statement loads a tree of attributes, and nothing else."""
     yield lazyload("*")
     entity = mapper.class_
     keys = [mapper.get_property_by_column(column).key for column in mapper.primary_key]

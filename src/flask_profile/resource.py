@@ -1,4 +1,4 @@
-"""One registered profile: what depends on its app is made once, at the first request."""
+"""One registered profile: the objects that depend on its app, created at the first request."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 
 class Resource:
-    """What the views of one registered profile share.
+    """The objects that the views of one registered profile share.
 
-    The properties raise ConfigurationError where the app cannot serve a profile.
+    The properties raise ConfigurationError if the app cannot serve a profile.
 
     Args:
         app: The app that the profile is registered on.
@@ -42,7 +42,7 @@ class Resource:
     def __init__(self, app: Flask, settings: Settings) -> None:
         self.app = app
         self.settings = settings
-        # As it was when the settings were read.
+        # The values when the settings were read.
         self.config = {key: app.config.get(key) for key in Settings.by_key()}
         self.responder = Responder(app, settings)
         self._inspected: set[type] = set()
@@ -59,22 +59,22 @@ class Resource:
         db = self.app.extensions.get("sqlalchemy")
         if db is None:
             message = (
-                "This app has no SQLAlchemy to read users from. Where the app is made, write:\n\n"
-                "    db.init_app(app)"
+                "This app has no SQLAlchemy to read users from. Where you create the app, "
+                "write:\n\n    db.init_app(app)"
             )
             raise ConfigurationError(message)
         return ProfileQuery(db, self.schema, self.settings)
 
     @cached_property
     def changes(self) -> UserChanges:
-        """What changes the users of this app."""
+        """The objects that change the users of this app."""
         from .changes import UserChanges
 
         return UserChanges(self)
 
     @cached_property
     def load_user_by_host(self) -> Callable[[], Any] | None:
-        """The function that returns what the host's ``user_lookup_loader`` has loaded, if any."""
+        """The function that returns the user of the host's ``user_lookup_loader``, or None."""
         if has_user_loader():
             return self._load_by_host
         _ = self.query  # These may raise ConfigurationError, for a read too.
@@ -84,13 +84,13 @@ class Resource:
 
     @cached_property
     def tokens_may_be_in_bodies(self) -> bool:
-        """Whether a token, or the CSRF token of a cookie, is looked for in the body."""
+        """Whether the body may contain the token, or the CSRF token of a cookie."""
         locations = self.app.config.get("JWT_TOKEN_LOCATION", ())
         checks_form = bool(self.app.config.get("JWT_CSRF_CHECK_FORM"))
         return "json" in locations or ("cookies" in locations and checks_form)
 
     def require_active(self, user: Any) -> None:
-        """Raise UserInactiveError where the user is not active, and the host requires that."""
+        """Raise UserInactiveError if the user is not active, and the host requires that."""
         if not self.settings.require_active:
             return
         attribute = self._active_attribute(user)
@@ -100,7 +100,7 @@ class Resource:
 
     @cached_property
     def dump(self) -> Callable[[Any], str]:
-        """The function from a user to the JSON of the profile, in the order of the fields."""
+        """The function that returns the JSON of a user, in the order of the fields."""
         provider = self.app.json
         encode: Callable[[Any], str] = provider.dumps
         if isinstance(provider, DefaultJSONProvider):
@@ -109,7 +109,7 @@ class Resource:
         return lambda user: encode(self.describe(user))
 
     def describe(self, user: Any) -> dict[str, Any]:
-        """Return what the schema dumps of a user."""
+        """Return the fields of a user, as the schema dumps them."""
         token = registered_media_url.set(self.settings.media_url)
         try:
             return cast("dict[str, Any]", self.schema.dump(user))

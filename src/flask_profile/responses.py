@@ -1,4 +1,4 @@
-"""How the responses of a profile are made: their headers, and what an exception becomes."""
+"""Make the responses of a profile: their headers, and the responses to exceptions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Responder:
 
     @cached_property
     def _scheme(self) -> str:
-        """The authentication scheme of the header, which a host may have changed."""
+        """The authentication scheme of the header, which a host can change."""
         scheme: str = self._app.config.get("JWT_HEADER_TYPE") or "Bearer"
         return scheme
 
@@ -61,7 +61,7 @@ class Responder:
         return response
 
     def options(self, methods: Iterable[str]) -> Response:
-        """Return the response to OPTIONS, which names the methods of the URL."""
+        """Return the response to OPTIONS, with the methods of the URL."""
         response = self._app.response_class(headers=self._headers)
         del response.headers["Content-Type"]  # There is no body.
         response.allow.update(sorted(methods))
@@ -70,7 +70,7 @@ class Responder:
         return response
 
     def error(self, error: Exception, row: ErrorResponse) -> Response:
-        """Return the response to an exception; a failure is reported, or propagates.
+        """Return the response to an exception. An unexpected one is reported, or propagates.
 
         Args:
             error: The exception.

@@ -1,4 +1,4 @@
-"""Which methods a URL takes: a 405 response is ours, and the host's own routes on it still work."""
+"""Send the 405 responses of a URL, while the host's own routes on the same URL still work."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from flask import has_request_context, request
 if TYPE_CHECKING:
     from werkzeug.routing import Rule
 
-# The method that Werkzeug's router looks up to learn which methods a URL takes.
+# The method that Werkzeug's router looks up to list the methods of a URL.
 _LISTING_METHOD = "--"
 
 
 class UrlMethods(set[str]):
-    """The methods of a rule, which claims all others that no route of its URL takes.
+    """The methods of a rule, which also matches all methods that no other route of its URL has.
 
     With a plain set, the router would refuse a method before it knows the blueprint, and the 405
     would be the host's. With all methods, a route of the host on the same URL would never match.
@@ -34,12 +34,12 @@ class UrlMethods(set[str]):
 
 
 def claim_other_methods(rule: Rule) -> None:
-    """Let a rule match the methods that no route of its URL takes, too."""
+    """Let a rule also match the methods that no other route of its URL has."""
     rule.methods = UrlMethods(rule)
 
 
 def allowed_methods(rule: Rule) -> set[str]:
-    """Return the methods of all routes of a rule's URL, the host's own among them."""
+    """Return the methods of all routes of a rule's URL, including the host's own."""
     return {
         method
         for other in rule.map.iter_rules()

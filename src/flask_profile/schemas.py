@@ -10,15 +10,15 @@ from .fields import Identifier, MediaUrl, UtcDateTime
 class ProfileSchema(Schema):
     """The twelve documented fields of a profile, in their documented order.
 
-    Subclass it to send more or less, with any fields that marshmallow knows, and name the
-    subclass in ``PROFILE_SCHEMA`` or ``ProfileBlueprint(schema=…)``::
+    To send other fields, write a subclass with any fields of marshmallow, and pass it as
+    ``PROFILE_SCHEMA`` or ``ProfileBlueprint(schema=…)``::
 
         class PublicProfile(ProfileSchema):
             class Meta:
                 exclude = ("email", "number_phone")
 
     Only the columns that a schema names are read from the database. Datetimes are sent as RFC 3339
-    in UTC. Where PATCH is enabled, the fields that are not ``dump_only`` may be written.
+    in UTC. If PATCH is enabled, users can write the fields that are not ``dump_only``.
     """
 
     id = Identifier(dump_only=True)

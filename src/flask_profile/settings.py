@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 
 class _ImportFailedError(Exception):
-    """What a setting names cannot be imported, for the reason in the message."""
+    """The object that a setting names cannot be imported. The message has the reason."""
 
 
 _BOOLEAN = "True or False (in an environment variable, true or false in lowercase)"
@@ -81,10 +81,12 @@ def _one_of(*choices: str) -> Callable[[Any], str]:
 
 
 def _import(value: Any) -> Any:
-    """Return what a string such as ``"package.module:User"`` names; any other value as it is.
+    """Import the object that a string such as ``"package.module:User"`` names.
+
+    Any other value is returned as it is.
 
     Raises:
-        _ImportFailedError: Where it cannot be imported.
+        _ImportFailedError: If it cannot be imported.
     """
     if not isinstance(value, str):
         return value
@@ -109,7 +111,7 @@ def _parse_schema(value: Any) -> type[Schema]:
 
 
 def _setting(default: _T, parse: Callable[[Any], _T], expected: str) -> _T:
-    """Declare a setting: its default, how a value is parsed, and what is expected of it."""
+    """Declare a setting: its default, how a value is parsed, and which values are expected."""
     metadata = {"parse": parse, "expected": expected}
     declared: _T = field(default=default, metadata=metadata)
     return declared
@@ -117,7 +119,7 @@ def _setting(default: _T, parse: Callable[[Any], _T], expected: str) -> _T:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """One attribute for each ``PROFILE_*`` config key, whose name is the attribute in capitals."""
+    """One attribute for each config key, such as ``url_prefix`` for ``PROFILE_URL_PREFIX``."""
 
     url_prefix: str = _setting(
         "/api/profile",
@@ -131,10 +133,10 @@ class Settings:
         None, _parse_schema, 'a marshmallow schema class, or "package.module:Schema"'
     )
     methods: tuple[str, ...] = _setting(
-        ("POST",), _parse_enabled_methods, f"a list that holds some of {', '.join(_METHODS)}"
+        ("POST",), _parse_enabled_methods, f"a list of some of {', '.join(_METHODS)}"
     )
     fresh_methods: tuple[str, ...] = _setting(
-        ("DELETE",), _parse_methods, f"a list that holds some of {', '.join(_METHODS)}, or is empty"
+        ("DELETE",), _parse_methods, f"a list of some of {', '.join(_METHODS)}, or an empty list"
     )
     on_delete: str = _setting("delete", _one_of("delete", "deactivate"), '"delete" or "deactivate"')
     identity_field: str | None = _setting(
@@ -166,14 +168,14 @@ class Settings:
 
     @property
     def enabled_methods(self) -> tuple[str, ...]:
-        """The enabled methods of the profile; GET brings HEAD with it."""
+        """The enabled methods of the profile. GET includes HEAD."""
         enabled = _with_head(self.methods)
         order = ("POST", "GET", "HEAD", "PATCH", "DELETE")
         return tuple(method for method in order if method in enabled)
 
     @property
     def changes_users(self) -> bool:
-        """Whether anything that is enabled changes users."""
+        """Whether an enabled method changes users."""
         return self.avatars or not {"PATCH", "DELETE"}.isdisjoint(self.methods)
 
     @property
@@ -199,9 +201,9 @@ class Settings:
         user_model: type | str | None = None,
         schema: type[Schema] | str | None = None,
     ) -> Settings:
-        """Read and check an app's settings; an argument of the blueprint wins over the config.
+        """Read and check an app's settings. Arguments of the blueprint override the config.
 
-        Raises ConfigurationError for a wrong value, and for a key that misspells one of these.
+        Raises ConfigurationError for a wrong value, and for a misspelled key.
         """
         declared = cls.by_key()
         refuse_misspelled_keys(config, declared)
@@ -228,5 +230,5 @@ class Settings:
 
 
 def _with_head(methods: Iterable[str]) -> set[str]:
-    """Return methods, and HEAD where GET is one of them."""
+    """Return methods, with HEAD if GET is one of them."""
     return {*methods} | ({"HEAD"} if "GET" in methods else set())

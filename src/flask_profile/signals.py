@@ -1,4 +1,4 @@
-"""The signals that tell the host of a profile that has been changed or deleted."""
+"""The signals for profiles that were changed or deleted."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 _signals = Namespace()
 # Sent after the commit. The sender is the app, ``identity`` is that of the token, and ``changes``
-# is a dict of the model's attributes to (old, new).
+# maps the model's attributes to (old, new).
 profile_updated = _signals.signal("flask_profile.profile_updated")
 # Sent after the commit of a deletion or deactivation. The sender is the app, ``identity`` is that
-# of the token, and ``profile`` is what the schema has dumped of the user before.
+# of the token, and ``profile`` is the last state of the user, as the schema dumps it.
 profile_deleted = _signals.signal("flask_profile.profile_deleted")
 
 
 def send_profile_updated(
     app: Flask, identity: object, changes: Mapping[str, tuple[object, object]]
 ) -> None:
-    """Send ``profile_updated`` to all receivers, and log what any of them raises."""
+    """Send ``profile_updated`` to all receivers, and log the exceptions that they raise."""
     _send(profile_updated, app, identity=identity, changes=changes)
 
 
 def send_profile_deleted(app: Flask, identity: object, profile: Mapping[str, object]) -> None:
-    """Send ``profile_deleted`` to all receivers, and log what any of them raises."""
+    """Send ``profile_deleted`` to all receivers, and log the exceptions that they raise."""
     _send(profile_deleted, app, identity=identity, profile=profile)
 
 

@@ -1,4 +1,4 @@
-"""Where the avatars of an app are stored: a directory, or a URL that obstore knows."""
+"""The storage of the avatars of an app: a directory, or a URL that obstore supports."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _STORED_NAME = re.compile(r"avatars/[0-9a-f]{32}\.webp")
 
 
 class AvatarStorage:
-    """Stores avatars under names that nobody can guess, and removes them.
+    """Stores avatars under names that cannot be guessed, and removes them.
 
     Args:
-        app: The app whose instance folder a relative directory belongs to.
+        app: The app. A relative directory is in its instance folder.
         settings: The settings of the profile.
 
     Raises:
-        ConfigurationError: Where obstore refuses the URL.
+        ConfigurationError: If obstore refuses the URL.
     """
 
     def __init__(self, app: Flask, settings: Settings) -> None:
@@ -43,7 +43,7 @@ class AvatarStorage:
             try:
                 _ = self._store
             except (BaseError, ValueError) as error:
-                reason = str(error).partition("\n")[0]  # What follows is for developers of obstore.
+                reason = str(error).partition("\n")[0]  # The rest is for developers of obstore.
                 message = (
                     f"PROFILE_MEDIA_STORAGE is {self._location!r}; it must be a directory, or a "
                     f'URL such as "s3://bucket/prefix" or "memory://" ({reason}).'
@@ -57,7 +57,7 @@ class AvatarStorage:
         return name
 
     def remove(self, name: object) -> None:
-        """Remove a file that this class has stored; a failure is logged, not raised."""
+        """Remove a file that this class has stored. A failure is logged, not raised."""
         if isinstance(name, str) and _STORED_NAME.fullmatch(name):
             try:
                 self._store.delete(name)
@@ -65,22 +65,22 @@ class AvatarStorage:
                 self._app.log_exception(sys.exc_info())
 
     def list_old(self, before: datetime, number: int) -> Iterator[list[str]]:
-        """Yield the names of avatars that this class has stored before a time, in batches.
+        """Yield the names of avatars that were stored before a certain time, in batches.
 
         Args:
             before: The time.
-            number: How many files a batch has at most.
+            number: The maximum number of files in a batch.
         """
         for batch in self._store.list("avatars", chunk_size=number):
             old = [str(each["path"]) for each in batch if each["last_modified"] < before]
             yield [name for name in old if _STORED_NAME.fullmatch(name)]
 
     def remove_all(self, names: list[str]) -> None:
-        """Remove avatars; a failure is raised."""
+        """Remove avatars. A failure is raised."""
         self._store.delete(names)
 
     def require_writable(self) -> None:
-        """Store a file and remove it, or raise what goes wrong."""
+        """Store a file and remove it. A failure is raised."""
         self._store.delete(self.put(b""))
 
     @property
@@ -98,6 +98,10 @@ class AvatarStorage:
             return from_url(self._location, mkdir=True)
         # With obstore's defaults, a client would wait for three minutes.
         retries: Any = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
-        # The endpoint that the host configures decides whether TLS is used.
-        options: Any = {"timeout": "10s", "connect_timeout": "5s", "allow_http": True}
+        options: Any = {
+            "timeout": "10s",
+            "connect_timeout": "5s",
+            "allow_http": True,  # The host's URL of the endpoint says whether TLS is used.
+            "default_content_type": "image/webp",
+        }
         return from_url(self._location, client_options=options, retry_config=retries)

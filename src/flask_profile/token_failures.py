@@ -1,8 +1,8 @@
-"""What an exception of a verification means: a refusal of the token, or a failure of the host.
+"""Classify the exceptions of a verification: a refused token, or a failure of the host.
 
-Flask-JWT-Extended and PyJWT let exceptions through that only the client is to blame for, such as a
+Flask-JWT-Extended and PyJWT let exceptions through that the client has caused, such as a
 ValueError for a header of commas. The host's callbacks and the host's keys may raise the same
-classes. The traceback tells where an exception comes from: without that, a client could cause 500
+classes. The traceback shows where an exception comes from. Without that, a client could cause 500
 responses, or an outage of the host's key server would refuse all tokens.
 """
 
@@ -25,7 +25,7 @@ from werkzeug.wrappers import Request
 from .bodies import too_large
 from .errors import UnknownKeyError
 
-# What code raises for input that it did not expect.
+# The exceptions of code that gets unexpected input.
 _PARSING_ERRORS = (
     ArithmeticError,
     AttributeError,
@@ -34,7 +34,7 @@ _PARSING_ERRORS = (
     TypeError,
     ValueError,
 )
-# What a ``decode_key_loader`` raises where keys cannot be fetched or read.
+# The exceptions of a ``decode_key_loader`` that cannot fetch or read keys.
 _OUTAGES = (OSError, json.JSONDecodeError, jwt.PyJWKClientConnectionError, PyJWKSetError)
 # The methods of PyJWT that fetch and read a set of keys, before a key is looked for in it.
 _CODES_OF_KEY_SETS = {
@@ -46,10 +46,10 @@ _LIBRARIES = ("flask_jwt_extended.", "jwt.")
 
 
 def explain_failure(error: Exception) -> Exception:
-    """Return the exception that has the response to an exception of a verification.
+    """Return the exception whose response an exception of a verification gets.
 
     Args:
-        error: What ``verify_jwt_in_request`` raised.
+        error: The exception that ``verify_jwt_in_request`` raised.
     """
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]
     if _is_in_key_loader(frames):
@@ -61,20 +61,20 @@ def explain_failure(error: Exception) -> Exception:
     is_of_body = Request.__module__ in modules
     if is_of_body and isinstance(error, RequestEntityTooLarge):
         return too_large()
-    # For a body that breaks off, each WSGI server raises exceptions of its own.
+    # For an incomplete body, each WSGI server raises exceptions of its own.
     if not (is_of_body or isinstance(error, (*_PARSING_ERRORS, HTTPException))):
         return error
     if internal_utils.__name__ in modules:
-        return error  # It calls the host's other callbacks, and only for a verified token.
+        return error  # This module calls the host's other callbacks, only for a verified token.
     if any(frame.f_code is decode_token.__code__ for frame in frames):
         return DecodeError("The token is malformed")
     return NoAuthorizationError("No token can be read")
 
 
 def _explain_key_loader(error: Exception, frames: list[FrameType]) -> Exception:
-    """Return what an exception of the host's ``decode_key_loader`` means.
+    """Classify an exception of the host's ``decode_key_loader``.
 
-    A client can provoke most of them, by a ``kid`` that no key has.
+    A client can cause most of them, with an unknown ``kid``.
     """
     if isinstance(error, _OUTAGES):
         return error
@@ -95,7 +95,7 @@ def _is_in_key_loader(frames: list[FrameType]) -> bool:
 
 
 def _log_key_failure(message: str, error: Exception) -> None:
-    """Log one line, since anybody can send such tokens, and the traceback at debug level."""
+    """Log one line, because any client can send such tokens, and the traceback at debug level."""
     reason = repr(str(error))[:100]
     current_app.logger.warning("%s: %s(%s)", message, type(error).__name__, reason)
     current_app.logger.debug(message, exc_info=error)

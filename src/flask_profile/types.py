@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
     from sqlalchemy.types import TypeEngine
 
-# These have no datetime with a time zone, or one that depends on the zone of the connection.
+# Their datetimes have no time zone, or depend on the time zone of the connection.
 _DIALECTS_WITHOUT_TIME_ZONES = {"mariadb", "mysql", "sqlite"}
 
 
@@ -28,9 +28,9 @@ def as_utc(value: datetime, naive: tzinfo = timezone.utc) -> datetime:
 
 
 def stores_time_zone(type_: TypeEngine[Any], dialect: Dialect) -> bool:
-    """Tell whether a column keeps the time zone of a datetime, rather than only its wall clock.
+    """Tell whether a column keeps the time zone of a datetime.
 
-    A type that decorates another one is asked for nothing: it decides itself what it stores.
+    For a type that decorates another one the result is true: it decides itself what it stores.
     """
     if not isinstance(type_, DateTime):
         return True
@@ -62,18 +62,18 @@ class UtcDateTimeType(TypeDecorator[datetime]):
         """Return the type of a database."""
         if dialect.name not in {"mariadb", "mysql"}:
             return super().load_dialect_impl(dialect)
-        # To import it with this module would take longer than to import this package.
+        # The import takes longer than that of this package, so it is not at the top of the module.
         from sqlalchemy.dialects.mysql import DATETIME
 
         return dialect.type_descriptor(DATETIME(fsp=6))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return what is stored: UTC, naive where the database has no time zones."""
+        """Return the value to store: UTC, and naive if the database has no time zones."""
         if value is None:
             return None
         utc = as_utc(value)
         return utc.replace(tzinfo=None) if dialect.name in _DIALECTS_WITHOUT_TIME_ZONES else utc
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return a stored datetime as aware UTC, whichever time zone the driver returns."""
+        """Return a stored datetime as aware UTC, for any time zone that the driver returns."""
         return None if value is None else as_utc(value)

@@ -1,4 +1,4 @@
-"""Which new values of a user another row has already, where they must be unique."""
+"""Find the new values of a user that must be unique, but that another row already has."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def find_taken(
     connection: Connection, mapper: Mapper[Any], user: Any, values: Mapping[str, object]
 ) -> list[str]:
-    """Return the attributes whose new values another row has, where these must be unique.
+    """Return the attributes whose new values must be unique, but that another row already has.
 
     Args:
         connection: The connection on which users are written.
@@ -40,7 +40,7 @@ def find_taken(
 
 
 def unique_attributes(mapper: Mapper[Any]) -> set[str]:
-    """Return the attributes that a unique constraint or unique index has a part in."""
+    """Return the attributes that belong to a unique constraint or a unique index."""
     return {
         mapper.get_property_by_column(part).key
         for _, expressions in _unique_expressions(mapper)
@@ -64,7 +64,7 @@ def _unique_expressions(mapper: Mapper[Any]) -> Iterator[tuple[Table, list[Any]]
 def _with_values(
     expression: Any, mapper: Mapper[Any], user: Any, values: Mapping[str, object], names: set[str]
 ) -> Any:
-    """Return an expression with the user's values for its columns; add their names to a set."""
+    """Replace the columns of an expression by the user's values, and add their names to a set."""
 
     def replace(part: Any, **_: object) -> Any:
         if not isinstance(part, Column):

@@ -1,4 +1,4 @@
-"""From a request to a response: dispatch, authentication, and the views of the profile."""
+"""Make the response to a request: dispatch, authentication, and the views of the profile."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 
 class AuthenticationError(Exception):
-    """The token is refused, or its verification has failed, by the exception that is the cause.
+    """The token is refused, or its verification has failed. The cause is the original exception.
 
-    Only what the verification raises is about the token: a schema may raise the same classes.
+    It marks the exceptions of the verification, because a schema may raise the same classes.
     """
 
 
 class AuthenticatedView(MethodView):
-    """A URL whose methods are called for a verified token.
+    """A URL whose methods require a token.
 
     A subclass has a method for each HTTP method, which calls ``authenticate`` or ``verify``.
 
@@ -52,11 +52,11 @@ class AuthenticatedView(MethodView):
     def __init__(self, endpoint: Endpoint) -> None:
         self.resource = endpoint.resource
         self.responder = endpoint.resource.responder
-        # Looked up here, not by what a client sends: DISPATCH_REQUEST is no method.
+        # Looked up here, not by the text that a client sends: DISPATCH_REQUEST is not a method.
         self._handlers = {method: getattr(self, method.lower()) for method in endpoint.methods}
 
     def dispatch_request(self, **_url_values: object) -> Response:
-        """Return the response to the current request; most exceptions become one, too."""
+        """Return the response to the current request, also for most exceptions."""
         if request.method == "OPTIONS":
             return self.responder.options(_allowed_methods())
         handler = self._handlers.get(request.method)
@@ -81,11 +81,11 @@ class AuthenticatedView(MethodView):
     def verify(self) -> tuple[object, Any]:
         """Verify the token, and return its identity and the user that the host has loaded for it.
 
-        The user is None where the host has no ``user_lookup_loader``.
+        The user is None if the host has no ``user_lookup_loader``.
 
         Raises:
-            AuthenticationError: Where the token is refused, or its verification fails.
-            UserInactiveError: Where the host has loaded a user who is not active.
+            AuthenticationError: If the token is refused, or its verification fails.
+            UserInactiveError: If the host has loaded a user who is not active.
         """
         try:
             load_user = self.resource.load_user_by_host  # May raise, for any token.
@@ -102,9 +102,9 @@ class AuthenticatedView(MethodView):
 
         Raises:
             AuthenticationError: As ``verify`` does.
-            UnsupportedMediaTypeError: Where the host requires JSON and it is something else.
-            UserNotFoundError: Where the user is not in the database.
-            UserInactiveError: Where the user is not active.
+            UnsupportedMediaTypeError: If the host requires JSON, and the body is not JSON.
+            UserNotFoundError: If the user is not in the database.
+            UserInactiveError: If the user is not active.
         """
         identity, user = self.verify()
         self.require_media_type()
@@ -118,8 +118,8 @@ class AuthenticatedView(MethodView):
             user: The user that the host has loaded, or None.
 
         Raises:
-            UserNotFoundError: Where the user is not in the database.
-            UserInactiveError: Where the user is not active.
+            UserNotFoundError: If the user is not in the database.
+            UserInactiveError: If the user is not active.
         """
         if user is None:
             user = self.resource.query.load(identity)
@@ -127,17 +127,17 @@ class AuthenticatedView(MethodView):
         return user
 
     def begin_attempts(self) -> Attempts:
-        """Return the attempts of this request; must be called before the token is verified."""
+        """Return the attempts of this request. Must be called before the token is verified."""
         from .attempts import Attempts
 
         return Attempts(self.resource.changes.lock, self.verify)
 
     def max_content_length(self) -> int:
-        """Return the bytes of a body that may be read."""
+        """Return how many bytes of a body may be read."""
         return self.resource.settings.max_content_length
 
     def require_media_type(self) -> None:
-        """Raise UnsupportedMediaTypeError where the host requires JSON and it is something else."""
+        """Raise UnsupportedMediaTypeError if the host requires JSON, and the body is not JSON."""
         has_body = request.method in {"PATCH", "POST"}
         if has_body and self.resource.settings.require_json and not request.is_json:
             raise UnsupportedMediaTypeError
@@ -156,7 +156,7 @@ class ProfileView(AuthenticatedView):
         return self.responder.json(self.resource.dump(user))
 
     def get(self) -> Response:
-        """Return the profile with its ETag, or 304 where the client has it already."""
+        """Return the profile with its ETag, or a 304 if the client already has it."""
         response = self.post()
         response.headers["Cache-Control"] = "private, no-cache"
         response.add_etag()
@@ -169,8 +169,8 @@ class ProfileView(AuthenticatedView):
     def patch(self) -> Response:
         """Apply a merge patch and return the new profile.
 
-        The body is read before the token is verified: what a callback of the host begins must not
-        wait for a slow client. What is wrong with it is told after what is wrong with the user.
+        The body is read before the token is verified, so that a transaction of a callback does not
+        wait for a slow client. Errors of the token and the user come before those of the body.
         """
         attempts = self.begin_attempts()
         editor = self.resource.changes.editor
@@ -194,7 +194,7 @@ class ProfileView(AuthenticatedView):
 
 
 def _row(error: Exception, row: ErrorResponse) -> ErrorResponse:
-    """Return the row of the table of responses for an error, unless the database was too busy."""
+    """Return the given row, or the one for a busy database if that caused the error."""
     return UNAVAILABLE if is_contention(error) else row
 
 

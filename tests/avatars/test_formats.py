@@ -139,7 +139,7 @@ class TestPng:
             *("no rows", "no such colour type"),
         ],
     )
-    def test_a_broken_one_is_told_so(self, sent, avatars):
+    def test_a_broken_one_has_its_own_error(self, sent, avatars):
         assert avatars.rejects(sent, 400, BROKEN_IMAGE_BODY)
 
     @pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
@@ -301,7 +301,7 @@ def test_no_second_header_hides_the_size_of_an_image(make, body, avatars):
     ],
     ids=["HEIC", "AVIF", "WAV", "MNG or so", "a signature of seven bits"],
 )
-def test_another_format_is_told_so(sent, avatars):
+def test_another_format_has_its_own_error(sent, avatars):
     assert avatars.rejects(sent, 415, UNSUPPORTED_IMAGE_BODY)
 
 

@@ -136,7 +136,7 @@ class TestImage:
         pixel = stored.getpixel((30, 20))
         expected = (*colour, 255)[:4]
         assert pixel[3] == expected[3]
-        assert not pixel[3] or is_close(pixel, expected, 3)  # Nobody sees the colour of nothing.
+        assert not pixel[3] or is_close(pixel, expected, 3)  # A transparent one has none.
 
     @pytest.mark.parametrize("format", ["PNG", "GIF"])
     def test_a_palette_keeps_its_transparent_colour(self, format, avatars):

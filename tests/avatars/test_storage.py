@@ -378,7 +378,9 @@ class TestS3:
         for _ in range(2):
             assert avatars.put(encode()).status_code == 200
             assert list_keys() == [f"of/users/{avatars.read_column()}"]
-        body = bucket.get_object(Bucket="pictures", Key=list_keys()[0])["Body"]
+        stored = bucket.get_object(Bucket="pictures", Key=list_keys()[0])
+        assert stored["ContentType"] == "image/webp"
+        body = stored["Body"]
         assert read_corners(decode(body.read())) == [RED, GREEN, BLUE, WHITE]
         body.close()
         assert avatars.delete().status_code == 204

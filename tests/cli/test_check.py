@@ -124,12 +124,12 @@ class TestCheckWithUserLoader:
     """Only the loader knows the users, so check must not say that all is well."""
 
     @staticmethod
-    def load_nobody(_header, _claims):
+    def load_no_user(_header, _claims):
         return None
 
     def test_without_a_model_it_says_what_was_not_checked(self, host):
         host_app = host(model=None, with_db=False, PROFILE_SCHEMA=Schema)
-        host_app.jwt.user_lookup_loader(self.load_nobody)
+        host_app.jwt.user_lookup_loader(self.load_no_user)
         assert find_problem_codes(host_app) == ["not_checked"]
         output = run_command(host_app, "check").stdout
         assert 'app.config["PROFILE_USER_MODEL"]' in output
@@ -137,7 +137,7 @@ class TestCheckWithUserLoader:
 
     def test_without_a_model_in_an_app_with_sqlalchemy_it_says_so_too(self, host):
         host_app = host(model=None, PROFILE_SCHEMA=Schema)
-        host_app.jwt.user_lookup_loader(self.load_nobody)
+        host_app.jwt.user_lookup_loader(self.load_no_user)
         assert find_problem_codes(host_app) == ["not_checked"]
 
     @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ class TestCheckWithUserLoader:
     )
     def test_what_changes_users_needs_the_model(self, config, host):
         host_app = host(model=None, **config)
-        host_app.jwt.user_lookup_loader(self.load_nobody)
+        host_app.jwt.user_lookup_loader(self.load_no_user)
         assert find_problem_codes(host_app)[:1] == ["configuration"]
 
     def test_a_model_that_lacks_attributes_is_a_problem(self, host):
@@ -154,6 +154,6 @@ class TestCheckWithUserLoader:
             nickname = fields.String(dump_only=True)
 
         host_app = host(PROFILE_SCHEMA=Nickname).add()
-        host_app.jwt.user_lookup_loader(self.load_nobody)
+        host_app.jwt.user_lookup_loader(self.load_no_user)
         assert find_problem_codes(host_app) == ["configuration"]
         assert "no attribute 'nickname'" in run_command(host_app, "check").stdout

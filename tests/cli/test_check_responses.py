@@ -17,7 +17,7 @@ from flask_profile import (
 
 
 class TestCheckTriesAUser:
-    """Whatever a request needs, check tries, for a user of the database."""
+    """The command requests the profile of a user in the database."""
 
     @staticmethod
     def make_text_model(db):
@@ -51,7 +51,7 @@ class TestCheckTriesAUser:
         host_app = host(**config).add()
         assert find_problem_codes(host_app) == ["debug"] * ("TESTING" in config) + ["failure"]
         output = run_command(host_app, "check").stdout
-        assert "The profile of the user '1' of the database cannot be sent." in output
+        assert "The app cannot send the profile of the user '1'." in output
         assert "AttributeError: 'User' object has no attribute 'nobody'" in output
         assert "is ready" not in output
 
@@ -68,7 +68,7 @@ class TestCheckTriesAUser:
     def test_a_refusal_is_no_error(self, host):
         assert find_problem_codes(host().add(is_active=False)) == []
 
-    def test_no_user_or_no_way_to_read_one_is_told_where_a_loader_was_not_tried(self, host):
+    def test_it_reports_why_a_loader_was_not_tried(self, host):
         empty, unreadable = host().add(), host(PROFILE_METHODS="DELETE").add()
         with empty.app.app_context():
             empty.db.session.delete(empty.db.session.get(empty.User, 1))

@@ -17,7 +17,7 @@ def test_check_reports_each_problem_and_how_to_fix_it(host):
     result = run_command(host_app, "check")
     assert result.exit_code == 1
     assert "weak_secret" in result.stdout
-    assert "has 40 bits, HS256 asks for 256" in result.stdout
+    assert "has 40 bits, but HS256 requires 256" in result.stdout
     assert "missing_table (profile)" in result.stdout
     assert "    db.create_all()" in result.stdout
 

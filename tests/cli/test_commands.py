@@ -1,4 +1,4 @@
-"""What holds for the commands of ``flask profile`` as a whole, and ``openapi``."""
+"""Test what all commands of ``flask profile`` have in common, and ``openapi``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_url_with_variable_parts_is_an_error(host):
     host_app.app.register_blueprint(child)
     result = run_command(host_app, "show", "1")
     assert result.exit_code == 1
-    assert "/<lang>/api/profile/ has parts that only a request knows." in result.stderr
+    assert "/<lang>/api/profile/ has variable parts." in result.stderr
 
 
 def test_a_response_that_is_not_json_is_printed_unchanged(john):
@@ -68,6 +68,13 @@ def test_a_command_of_the_host_with_the_same_name_is_kept():
     assert app.cli.commands["profile"] is profile
     app.register_blueprint(ProfileBlueprint("me"), cli_group="user", url_prefix="/me")
     assert "check" in app.cli.commands["user"].commands
+
+
+def test_without_a_group_the_commands_are_those_of_the_app():
+    app = Flask("host")
+    app.register_blueprint(ProfileBlueprint(), cli_group=None)
+    assert {"check", "show"} <= app.cli.commands.keys()
+    assert app.test_cli_runner().invoke(args=["--help"]).exit_code == 0
 
 
 def test_flask_lists_the_commands(tmp_path):

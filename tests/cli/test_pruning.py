@@ -60,7 +60,7 @@ def test_it_lists_what_no_row_names_and_removes_nothing(avatars_host, tmp_path):
     before = files(tmp_path)
     result = prune(host)
     assert (result.exit_code, result.stdout) == (0, f"{ORPHAN}\n")
-    assert result.stderr == "1 avatars not in use.\n"
+    assert result.stderr == "Avatars not in use: 1\n"
     assert files(tmp_path) == before
 
 
@@ -70,7 +70,7 @@ def test_it_removes_it_with_delete(avatars_host, tmp_path):
     result = prune(host, "--delete")
     assert (result.exit_code, result.stdout) == (0, f"{ORPHAN}\n")
     assert files(tmp_path) == [name for name in before if name != ORPHAN]
-    assert prune(host, "--delete").stderr == "0 avatars removed.\n"
+    assert prune(host, "--delete").stderr == "Avatars removed: 0\n"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_it_refuses_to_remove_anything_where_no_row_names_a_file(avatars_host, t
     before = files(tmp_path)
     result = prune(host, "--delete")
     assert result.exit_code == 1
-    assert "this may be another database" in result.stderr
+    assert "this may be the wrong database" in result.stderr
     assert files(tmp_path) == before
     assert len(prune(host).stdout.split()) == 2
 

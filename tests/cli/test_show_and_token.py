@@ -146,9 +146,9 @@ def test_an_unsuitable_identity_from_the_loader_creates_no_token(john):
     john.jwt.user_identity_loader(lambda _user: {})
     result = run_command(john, "token", "1")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "makes no access token for '1'" in result.stderr
+    assert "cannot create an access token for '1'" in result.stderr
     john.jwt.user_identity_loader(lambda _user: "other")  # The loader decides the identity.
-    assert "the app sends a 404 NOT FOUND response." in run_command(john, "token", "1").stderr
+    assert "the app returns a 404 NOT FOUND response." in run_command(john, "token", "1").stderr
 
 
 def test_a_token_that_the_app_does_not_accept_is_explained_and_not_printed(john):

@@ -363,7 +363,7 @@ class TestDeactivation:
             host(model=None, blueprint=blueprint, **config)
         assert 'is_active = fields.Boolean(attribute="…", dump_only=True)' in str(raised.value)
 
-    def test_a_property_without_a_setter_is_told_by_check_and_at_the_first_request(self, host):
+    def test_a_property_without_a_setter_is_reported_by_check_and_at_the_first_request(self, host):
         def model(db):
             class User(db.Model):
                 id: Mapped[int] = mapped_column(primary_key=True)

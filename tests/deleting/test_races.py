@@ -46,7 +46,7 @@ class TestAtOnce:
         assert all(r.json == NOT_FOUND for r in responses if r.status_code == 404)
         assert read_users(host) == []
 
-    def test_an_edit_comes_before_or_finds_nobody(self, deletable_host, delete):
+    def test_an_edit_comes_before_or_finds_no_user(self, deletable_host, delete):
         for _ in range(5):
             host = deletable_host(**POOL)
             deleted, edited = at_once(
@@ -58,9 +58,7 @@ class TestAtOnce:
 
 
 class TestRetries:
-    def test_a_conflict_is_tried_again_with_the_token_verified_anew(
-        self, deletable_host, delete, listen
-    ):
+    def test_after_a_conflict_the_token_is_verified_again(self, deletable_host, delete, listen):
         host, failures, checks = deletable_host(), [], []
         host.jwt.token_in_blocklist_loader(lambda *_: bool(checks.append(1)))
         with host.app.app_context():

@@ -13,7 +13,17 @@ from contextlib import contextmanager
 import pytest
 
 from conftest import JOHN_AS_JSON
-from contract import PATCH_TYPES, UNKNOWN, UNREADABLE_BODY, URL, too_large
+from contract import (
+    DUPLICATE_KEYS,
+    INCOMPLETE_BODY,
+    MALFORMED_JSON,
+    NOT_AN_OBJECT,
+    PATCH_TYPES,
+    TOO_DEEP,
+    UNKNOWN,
+    URL,
+    too_large,
+)
 from editing.requests import parse, patch
 from host_databases import read_users
 from servers import serve
@@ -63,46 +73,46 @@ class TestMediaType:
 
 
 PATCH_MEDIA_TYPES = PATCH_TYPES.split(", ")
-INVALID_BODIES = [
-    b"",
-    b"{",
-    b"first_name=Jack",
-    b"[]",
-    b'[{"first_name": "Jack"}]',
-    b"null",
-    b"true",
-    b"1",
-    b'"first_name"',
-    b'{"first_name": "Jack",}',
-    b"{'first_name': 'Jack'}",
-    b'{"first_name": "Jack"} {}',
-    b'{"first_name": "Jack", "first_name": "Jim"}',
-    b'{"first_name": "Jack", "first_n\\u0061me": "Jim"}',
-    b'{"first_name": {"a": 1, "a": 2}}',
-    b'{"first_name": [{"a": 1, "a": 1}]}',
-    b'{"first_name": NaN}',
-    b'{"first_name": -Infinity}',
-    b'{"first_name": "\xff"}',
-    b'{"first_name": "\xed\xa0\x80"}',
-    b'\xef\xbb\xbf{"first_name": "Jack"}',
-    '{"first_name": "Jack"}'.encode("utf-16"),
-    '{"first_name": "Jack"}'.encode("utf-16-le"),
-    '{"first_name": "Jack"}'.encode("utf-32"),
-    b"[" * 100_000,
-    b'{"first_name": ' + b"[" * 40_000 + b"]" * 40_000 + b"}",
-    b'{"a":' * 15_000 + b"1" + b"}" * 15_000,
-    b'{"a":' * 600 + b"1" + b"}" * 600,
-    b'{"first_name": ' + b"[" * 100 + b"]" * 100 + b"}",
-    b'{"first_name": ' + b"9" * 100_000 + b"}",
-]
+INVALID_BODIES = {
+    b"": MALFORMED_JSON,
+    b"{": MALFORMED_JSON,
+    b"first_name=Jack": MALFORMED_JSON,
+    b"[]": NOT_AN_OBJECT,
+    b'[{"first_name": "Jack"}]': NOT_AN_OBJECT,
+    b"null": NOT_AN_OBJECT,
+    b"true": NOT_AN_OBJECT,
+    b"1": NOT_AN_OBJECT,
+    b'"first_name"': NOT_AN_OBJECT,
+    b'{"first_name": "Jack",}': MALFORMED_JSON,
+    b"{'first_name': 'Jack'}": MALFORMED_JSON,
+    b'{"first_name": "Jack"} {}': MALFORMED_JSON,
+    b'{"first_name": "Jack", "first_name": "Jim"}': DUPLICATE_KEYS,
+    b'{"first_name": "Jack", "first_n\\u0061me": "Jim"}': DUPLICATE_KEYS,
+    b'{"first_name": {"a": 1, "a": 2}}': DUPLICATE_KEYS,
+    b'{"first_name": [{"a": 1, "a": 1}]}': DUPLICATE_KEYS,
+    b'{"first_name": NaN}': MALFORMED_JSON,
+    b'{"first_name": -Infinity}': MALFORMED_JSON,
+    b'{"first_name": "\xff"}': MALFORMED_JSON,
+    b'{"first_name": "\xed\xa0\x80"}': MALFORMED_JSON,
+    b'\xef\xbb\xbf{"first_name": "Jack"}': MALFORMED_JSON,
+    '{"first_name": "Jack"}'.encode("utf-16"): MALFORMED_JSON,
+    '{"first_name": "Jack"}'.encode("utf-16-le"): MALFORMED_JSON,
+    '{"first_name": "Jack"}'.encode("utf-32"): MALFORMED_JSON,
+    b"[" * 100_000: TOO_DEEP,
+    b'{"first_name": ' + b"[" * 40_000 + b"]" * 40_000 + b"}": TOO_DEEP,
+    b'{"a":' * 15_000 + b"1" + b"}" * 15_000: TOO_DEEP,
+    b'{"a":' * 600 + b"1" + b"}" * 600: TOO_DEEP,
+    b'{"first_name": ' + b"[" * 100 + b"]" * 100 + b"}": TOO_DEEP,
+    b'{"first_name": ' + b"9" * 100_000 + b"}": MALFORMED_JSON,
+}
 
 
 class TestBody:
     def test_a_body_that_is_not_an_unambiguous_json_object_is_rejected(self, editable_host):
         host = editable_host()
-        for body in INVALID_BODIES:
+        for body, error in INVALID_BODIES.items():
             case = body[:45]
-            assert (case, *parse(patch(host, data=body))) == (case, 400, UNREADABLE_BODY)
+            assert (case, *parse(patch(host, data=body))) == (case, 400, error)
         assert host.post().get_data(as_text=True) == JOHN_AS_JSON
 
     @pytest.mark.parametrize(
@@ -123,7 +133,7 @@ class TestBody:
             assert (length, response.status_code) == (length, status)
         assert response.json == too_large(limit)
 
-    def test_at_most_100_fields_are_told_of(self, editable_host):
+    def test_at_most_100_fields_are_reported(self, editable_host):
         host = editable_host()
         response = patch(host, {f"field{number}": 1 for number in range(5_000)})
         assert response.status_code == 400
@@ -142,7 +152,7 @@ class TestBody:
                 input_stream=io.BytesIO(body),
                 environ_overrides={"wsgi.input_terminated": True, "CONTENT_LENGTH": "30"},
             )
-            assert parse(response) == (400, UNREADABLE_BODY)
+            assert parse(response) == (400, INCOMPLETE_BODY)
         assert read_users(host, "first_name") == ["John"]
 
     @pytest.mark.parametrize(("limit", "status"), [(None, 200), (22, 200), (21, 413)])
@@ -168,7 +178,7 @@ class TestBody:
             client.shutdown(socket.SHUT_WR)
             response = b"".join(iter(lambda: client.recv(4096), b""))
         assert response.startswith(b"HTTP/1.1 400 ")
-        assert json.loads(response.partition(b"\r\n\r\n")[2]) == UNREADABLE_BODY
+        assert json.loads(response.partition(b"\r\n\r\n")[2]) == INCOMPLETE_BODY
         assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
         assert read_users(host, "first_name") == ["John"]
 

@@ -158,7 +158,7 @@ class TestRetries:
 
 
 class TestVerification:
-    def test_each_attempt_verifies_the_token_and_loads_the_user_anew(self, editable_host):
+    def test_each_attempt_verifies_the_token_and_loads_the_user_again(self, editable_host):
         host, loaded = editable_host(), []
 
         @host.jwt.user_lookup_loader

@@ -58,32 +58,32 @@ class LoadsInstance(ProfileSchema):
 
 
 CASES = {
-    "the primary key": (WritableKey, {}, r"'id' \(a token finds.*\n    id = Integer"),
+    "the primary key": (WritableKey, {}, r"'id' \(tokens are matched.*\n    id = Integer"),
     "the primary key by another name": (
         WritableKeyByAnotherName,
         {},
-        r"'number' \(a token finds.*\n    number = Integer\(…, dump_only=True\)",
+        r"'number' \(tokens are matched.*\n    number = Integer\(…, dump_only=True\)",
     ),
     "the identity field": (
         WritableSchema,
         {"PROFILE_IDENTITY_FIELD": "username"},
-        r"'username' \(a token finds.*\n    username = String\(…, dump_only=True\)",
+        r"'username' \(tokens are matched.*\n    username = String\(…, dump_only=True\)",
     ),
     "a synonym of the identity field": (
         WritableSynonym,
         {"PROFILE_IDENTITY_FIELD": "username"},
-        r"'login' \(a token finds",
+        r"'login' \(tokens are matched",
     ),
     "a hybrid of the identity field": (
         WritableHybrid,
         {"PROFILE_IDENTITY_FIELD": "username"},
-        r"'handle' \(a token finds",
+        r"'handle' \(tokens are matched",
     ),
-    "the avatar": (WritableAvatar, {"PROFILE_AVATARS": True}, r"'avatar' \(a user could name"),
+    "the avatar": (WritableAvatar, {"PROFILE_AVATARS": True}, r"'avatar' \(a user could enter"),
     "public fields": (
         WritablePublicFields,
         {},
-        r"'id' .*'avatar' \(a field.*\n    id = Identifier.*\n    avatar = MediaUrl",
+        r"'id' .*'avatar' \(fields.*\n    id = Identifier.*\n    avatar = MediaUrl",
     ),
 }
 

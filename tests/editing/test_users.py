@@ -199,7 +199,7 @@ class TestUserLookupLoader:
 
     def test_an_entity_outside_the_session_is_a_configuration_error(self, loader_host):
         host = loader_host(lambda host, _identity: host.User(**JOHN, is_active=True), TESTING=True)
-        message = r"(?s)db\.session does not contain it.*return db\.session\.get\(User, identity\)"
+        message = r"(?s)does not belong to db\.session.*return db\.session\.get\(User, identity\)"
         with pytest.raises(ConfigurationError, match=message):
             patch(host, {"first_name": "Jack"})
         host.app.testing = False

@@ -26,31 +26,31 @@ if TYPE_CHECKING:
 
 profile_commands = AppGroup(
     "profile",
-    short_help="Check the app, and try the profile of a user.",
+    short_help="Check the app, and show profiles as clients get them.",
     help=(
-        "Check the app, and try the profile of a user.\n\n"
-        "Each command exits with status 0 if all is well, 1 if something is wrong, and 2 if it is "
-        "used wrongly."
+        "Check the app, and show profiles as clients get them.\n\n"
+        "Each command exits with status 0 for success, 1 if something is wrong, and 2 for wrong "
+        "arguments."
     ),
 )
 
 _user_argument = click.argument("user")
 _blueprint_option = click.option(
-    "--blueprint", metavar="NAME", help="The blueprint to use, where the app has several."
+    "--blueprint", metavar="NAME", help="The blueprint to use, if the app has several."
 )
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, on one line.")
 
 
 @profile_commands.command()
-@click.option("--strict", is_flag=True, help="Exit with status 1 for warnings, too.")
+@click.option("--strict", is_flag=True, help="Exit with status 1 for warnings too.")
 @_json_option
 @report_failures
 def check(*, strict: bool, as_json: bool) -> None:
     """Report what is wrong with the app, and how to fix it.
 
-    It exits with status 1 if there is an error; warnings and notes are only printed.
+    It exits with status 1 if there is an error. Warnings and notes are only printed.
     """
-    # It imports what PATCH needs, which an app without PATCH should not import to start.
+    # It imports the modules of PATCH, which an app without PATCH should not import at its start.
     from .checks import find_problems
 
     problems = [*find_problems(current_app)]
@@ -95,13 +95,13 @@ def show(*, user: str, blueprint: str | None, as_json: bool) -> None:
 def print_token(*, user: str, fresh: bool, blueprint: str | None, as_json: bool) -> None:
     """Print an access token for USER, and the curl command that sends it.
 
-    USER is an identity, a username or an email. The app itself is asked whether it accepts the
-    token.
+    USER is an identity, a username or an email. The command checks first that the app accepts
+    the token.
     """
     trial = _try_profile(user, blueprint, fresh=fresh)
     if not trial.succeeded:
         raise click.ClickException(
-            f"With an access token for {user!r}, the app sends a {trial.describe_refusal()}\n"
+            f"With an access token for {user!r}, the app returns a {trial.describe_refusal()}\n"
             + trial.response.get_data(as_text=True)
         )
     curl = trial.request.curl()
@@ -127,23 +127,23 @@ def openapi(*, as_json: bool) -> None:
     callback=parse_age,
     default="1d",
     show_default=True,
-    help="The least age of a file, such as 12h: an upload may still be in flight.",
+    help="The minimum age of a file, such as 12h, because an upload may still be running.",
 )
-@click.option("--delete", is_flag=True, help="Remove the files, instead of listing them.")
+@click.option("--delete", is_flag=True, help="Remove the files instead of only listing them.")
 @report_failures
 def prune_avatars(*, older_than: timedelta, delete: bool) -> None:
     """List or remove stored avatars that no user has.
 
-    Only files that the library has stored itself are listed or removed.
+    It lists or removes only files that the library has stored.
     """
     places = find_places(current_app)
     if not places:
-        raise click.ClickException("This app has no profile with PROFILE_AVATARS.")
+        raise click.ClickException("This app has no profile with PROFILE_AVATARS enabled.")
     foreign = [place.storage.location for place in places if delete and not place.is_in_use()]
     if foreign:
         raise click.ClickException(
-            f"No row names a file of {foreign[0]!r}: this may be another database. Nothing was "
-            "removed."
+            f"No row names a file in {foreign[0]!r}, so this may be the wrong database. "
+            "Nothing was removed."
         )
     number = 0
     for place in places:
@@ -156,11 +156,11 @@ def prune_avatars(*, older_than: timedelta, delete: bool) -> None:
                     place.storage.remove_all(names)
                 for name in names:
                     click.echo(name)
-    click.echo(f"{number} avatars {'removed' if delete else 'not in use'}.", err=True)
+    click.echo(f"Avatars {'removed' if delete else 'not in use'}: {number}", err=True)
 
 
 def _try_profile(name: str, blueprint: str | None, *, fresh: bool) -> Trial:
-    """Return what the app answers to the user whom a developer has named."""
+    """Return the response of the app to the user whom a developer has named."""
     profile = choose_profile(current_app, blueprint)
     user = find_user(profile.endpoint.resource, name)
     return try_profile(current_app, profile, user, fresh=fresh)

@@ -1,4 +1,4 @@
-"""What a command does about an error that it expects: a message, and exit status 1."""
+"""Print a message for an expected error of a command, and exit with status 1."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def report_failures(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def describe_failure(error: Exception) -> str:
-    """Return the message of an error; of one of the database, just what its driver says."""
+    """Return the message of an error. For an error of the database, it is that of the driver."""
     if isinstance(error, click.ClickException):
         return error.message
     return str(getattr(error, "orig", error))

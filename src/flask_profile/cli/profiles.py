@@ -1,4 +1,4 @@
-"""Which of an app's registered profiles a command is about."""
+"""Choose one of an app's registered profiles for a command."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def registered_profiles(app: Flask) -> dict[str, RegisteredProfile]:
     """Return the profiles of an app by the names of their blueprints."""
     profiles: dict[str, RegisteredProfile] = {}
     for rule, endpoint in registered_endpoints(app):
-        # A host may give the view other URLs, under names of its own: they are no other profiles.
+        # A host may register the view for other URLs too. These are not other profiles.
         blueprint, _, name = rule.endpoint.rpartition(".")
         if name == endpoint.name == "profile":
             profiles[blueprint] = RegisteredProfile(rule, endpoint)
@@ -48,7 +48,7 @@ def choose_profile(app: Flask, blueprint: str | None) -> RegisteredProfile:
         blueprint: The name of the blueprint; for a nested one, with the names of its parents.
 
     Raises:
-        click.UsageError: Where there is no such profile, or a name is needed.
+        click.UsageError: If there is no such profile, or if a name is needed.
     """
     profiles = registered_profiles(app)
     if blueprint is None and len(profiles) == 1:

@@ -1,4 +1,4 @@
-"""The avatars that no row names: what a process that died between storage and database has left."""
+"""Find avatars that no row names. A process that dies during an upload leaves such files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..resource import Resource
     from ..storage import AvatarStorage
 
-_BATCH = 5_000  # Each costs one query, which reads the whole column where it has no index.
+_BATCH = 5_000  # Each costs one query, which reads the whole column if it has no index.
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -35,7 +35,7 @@ def parse_age(_context: click.Context, _option: click.Parameter, value: str) -> 
 
 @dataclass(frozen=True)
 class AvatarPlace:
-    """A storage, with all registered profiles whose avatars it has.
+    """A storage, with all registered profiles that use it.
 
     Args:
         storage: The storage.
@@ -49,7 +49,7 @@ class AvatarPlace:
         """Yield the names of the files that no row names, in batches.
 
         Args:
-            older_than: The least age of a file: the row of an upload in flight comes later.
+            older_than: The minimum age of a file. An upload stores its file before its row.
         """
         before = datetime.now(timezone.utc) - older_than
         for names in self.storage.list_old(before, _BATCH):
@@ -57,7 +57,7 @@ class AvatarPlace:
             yield [name for name in names if name not in used]
 
     def is_in_use(self) -> bool:
-        """Tell whether any row names a file, so that the database is probably the right one."""
+        """Tell whether any row names a file. If so, this is probably the right database."""
         return any(_names_any(resource) for resource in self.resources)
 
 
@@ -68,7 +68,7 @@ def find_places(app: Flask) -> list[AvatarPlace]:
         app: The app.
 
     Raises:
-        ConfigurationError: Where the app cannot store avatars.
+        ConfigurationError: If the app cannot store avatars.
     """
     resources: dict[str, list[Resource]] = {}
     for profile in registered_profiles(app).values():
@@ -79,7 +79,7 @@ def find_places(app: Flask) -> list[AvatarPlace]:
 
 
 def _find_used(resource: Resource, names: list[str]) -> list[str]:
-    """Return those of some names that a row has, whatever the host's sessions would filter."""
+    """Return the names that a row has, including rows that the host's sessions would filter out."""
     column = _avatar_column(resource)
     return list(_select(resource, select(column).where(column.in_(names)))) if names else []
 
@@ -91,14 +91,14 @@ def _names_any(resource: Resource) -> bool:
 
 
 def _avatar_column(resource: Resource) -> Any:
-    """Return the column itself, so that the rows of all classes in its table count."""
+    """Return the column itself, to include the rows of all classes in its table."""
     mapper, name = resource.query.mapper, resource.changes.avatar_attribute.name
     column = find_column(mapper, name)
     return getattr(mapper.class_, name) if column is None else column
 
 
 def _select(resource: Resource, statement: Any) -> Sequence[Any]:
-    """Return what a statement selects in the database that is written."""
+    """Return the values that a statement selects in the database where users are written."""
     bind = resource.changes.lock.bind
     opened = nullcontext(bind) if isinstance(bind, Connection) else bind.connect()
     with opened as connection:

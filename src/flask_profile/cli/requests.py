@@ -1,4 +1,4 @@
-"""The request of a client that reads a profile, with its token where the app reads it."""
+"""Build the request that reads a profile, with the token in the location that the app uses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .profiles import RegisteredProfile
 
-# The response to a merge patch of no field is the profile too.
+# An empty merge patch returns the profile too.
 _READING_METHODS = ("POST", "GET", "PATCH")
 
 
@@ -58,7 +58,7 @@ def reading_method(profile: RegisteredProfile) -> str:
         profile: The profile.
 
     Raises:
-        click.ClickException: Where it has none.
+        click.ClickException: If it has none.
     """
     for method in _READING_METHODS:
         if method in profile.endpoint.methods:
@@ -77,7 +77,7 @@ def build_request(profile: RegisteredProfile, token: str) -> ClientRequest:
         token: The access token.
 
     Raises:
-        click.ClickException: Where the profile cannot be read, or its URL has variable parts.
+        click.ClickException: If the profile cannot be read, or its URL has variable parts.
     """
     method = reading_method(profile)
     body = "{}" if method == "PATCH" else None
@@ -96,7 +96,7 @@ def _build_url(rule: Rule) -> str:
         with app.test_request_context(base_url=f"http://127.0.0.1:{port}"):
             return url_for(rule.endpoint, _external=True)
     except BuildError as error:
-        raise click.ClickException(f"{rule.rule} has parts that only a request knows.") from error
+        raise click.ClickException(f"The URL {rule.rule} has variable parts.") from error
 
 
 def _add_to_header(request: ClientRequest, token: str) -> ClientRequest:
@@ -121,7 +121,7 @@ def _add_to_body(request: ClientRequest, token: str) -> ClientRequest:
     return replace(request, data=json.dumps({jwt_config.json_key: token}))
 
 
-# What each location of JWT_TOKEN_LOCATION means for a request.
+# How to add the token for each location of JWT_TOKEN_LOCATION.
 _ADD_TOKEN: dict[str, Callable[[ClientRequest, str], ClientRequest]] = {
     "headers": _add_to_header,
     "cookies": _add_to_cookies,

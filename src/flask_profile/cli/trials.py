@@ -1,4 +1,4 @@
-"""What the app itself answers to a user whose token the commands have made."""
+"""Request a profile from the app itself, with a token that the commands have created."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NOT_SEARCHED = (
 
 
 class AppError(click.ClickException):
-    """The app lets an error of a request through, as in debug and testing mode."""
+    """The app raises the exception of a request, as in debug and testing mode."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Trial:
 
     Args:
         user: The user.
-        token: The access token that was made for the user.
+        token: The access token for the user.
         request: The request.
         response: The response.
     """
@@ -51,7 +51,7 @@ class Trial:
         return self.response.status_code == 200
 
     def describe_refusal(self) -> str:
-        """Return the status, with the reason that the response gives and what else may help."""
+        """Return the status, with the reason in the response and other hints."""
         lines = [f"{self.response.status} response."]
         reason = self.response.www_authenticate.get("error_description")
         if reason:
@@ -62,24 +62,24 @@ class Trial:
 
 
 def try_profile(app: Flask, profile: RegisteredProfile, user: FoundUser, *, fresh: bool) -> Trial:
-    """Return what an app answers to a user.
+    """Request the profile of a user, and return the response of the app.
 
     Args:
         app: The app.
         profile: One of its profiles.
         user: The user.
-        fresh: Whether the token must be fresh. It is, too, where reading needs one.
+        fresh: Whether the token must be fresh. It is also fresh if reading requires that.
 
     Raises:
-        AppError: Where the app lets an error through.
-        click.ClickException: Where no such request can be made.
+        AppError: If the app raises an exception.
+        click.ClickException: If no such request can be made.
     """
     settings = profile.endpoint.resource.settings
     needs_fresh = reading_method(profile) in settings.methods_with_fresh_token
     token = create_token(user, fresh=fresh or needs_fresh)
     request = build_request(profile, token)
     client = app.test_client(use_cookies=False)
-    # Apps that redirect to HTTPS would say nothing else, and their clients do use it.
+    # An app that redirects to HTTPS would return only the redirect.
     encrypted = {"wsgi.url_scheme": "https"}
     try:
         response = client.open(**asdict(request), environ_overrides=encrypted)

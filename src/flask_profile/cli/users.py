@@ -1,4 +1,4 @@
-"""The user that a developer names: by identity, username or email."""
+"""Find the user that a developer names by identity, username or email."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class FoundUser:
 
     Args:
         name: What the developer named the user by.
-        identity: The identity, as tokens carry it.
+        identity: The identity, as in tokens.
         load: Returns the user as an instance of the model, or the identity if there is no model.
-        is_searched: Whether the user was found in the database, and not only assumed.
+        is_searched: Whether the user was found in the database, or only assumed.
     """
 
     name: str
@@ -46,15 +46,15 @@ class FoundUser:
 
 
 def find_user(resource: Resource, name: str) -> FoundUser:
-    """Return the user with an identity, or else the only one with a username or email.
+    """Return the user with an identity, or else the only user with a username or email.
 
     Args:
         resource: The profile whose users are searched.
         name: The identity, username or email.
 
     Raises:
-        click.ClickException: Where no user is found, or several.
-        ConfigurationError: Where the app has neither users that can be queried nor a
+        click.ClickException: If no user or several users are found.
+        ConfigurationError: If the app has neither users that can be queried nor a
             ``user_lookup_loader``.
     """
     try:
@@ -84,7 +84,7 @@ def find_any_user(query: ProfileQuery) -> FoundUser | None:
 
 
 def _find_key(query: ProfileQuery, columns: list[str], name: str) -> object:
-    """Return what a user, who is named by identity or in a column, has as identity."""
+    """Return the identity of the user who has a name as identity or in one of the columns."""
     with suppress(UserNotFoundError):
         return get_value(query.load(name), query.key)
     keys = _find_keys_by_columns(query, columns, name)

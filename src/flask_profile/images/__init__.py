@@ -1,4 +1,4 @@
-"""From an uploaded image to an avatar: decoded, fitted into a square, re-encoded as WebP."""
+"""Convert an uploaded image to an avatar: decode it, fit it into a square, encode it as WebP."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from .sources import Header
 
 _MAX_SIDE, _MAX_PIXELS = 65_535, 200_000_000
 _MAX_MEMORY = 200_000_000
-_OVERHEAD = 12_000_000  # Bytes that any image takes: strips, the small image, its encoding.
-# An image of few colours, such as an icon or a screenshot, is stored without loss if it is small.
+_OVERHEAD = 12_000_000  # Bytes that every image needs: strips, the small image, its encoding.
+# An image of few colours, such as an icon or a screenshot, is stored losslessly if it is small.
 _FEW_COLOURS, _SMALL = 4096, 16 * 1024
 
 
@@ -35,10 +35,10 @@ def encode_avatar(data: bytes, size: int) -> bytes:
         size: The maximum width and height, in pixels.
 
     Raises:
-        ImageFormatError: Where the content is not of an accepted format.
-        BrokenImageError: Where it cannot be decoded.
-        TooManyPixelsError, TooManyScansError: Where it would cost too much to decode.
-        UnavailableError: Where too many other images are being decoded.
+        ImageFormatError: If the content is not of an accepted format.
+        BrokenImageError: If it cannot be decoded.
+        TooManyPixelsError, TooManyScansError: If it would cost too much to decode.
+        UnavailableError: If too many other images are being decoded.
     """
     read_header = _find_format(data)
     with _refusing_broken():
@@ -60,7 +60,7 @@ def _refusing_broken() -> Generator[None]:
 
 
 def _find_format(data: bytes) -> Callable[[bytes, int], Header]:
-    """Return what reads the header of a file, by its first bytes."""
+    """Return the function that reads the header of a file, chosen by its first bytes."""
     if data.startswith(png.SIGNATURE[:4]):
         return png.read_header
     if data.startswith(jpeg.SIGNATURE):
@@ -73,7 +73,7 @@ def _find_format(data: bytes) -> Callable[[bytes, int], Header]:
 
 
 def _refuse_costly(header: Header) -> None:
-    """Raise an error for an image that is too large, or takes too much memory to decode."""
+    """Raise an error for an image that is too large, or needs too much memory to decode."""
     pixels = header.width * header.height
     if not pixels:
         raise BrokenImageError
@@ -83,7 +83,7 @@ def _refuse_costly(header: Header) -> None:
 
 
 def _encode(image: Image.Image) -> bytes:
-    """Return an image as WebP, without loss where that costs little."""
+    """Return an image as WebP, losslessly if that costs little."""
     lossless = b""
     if image.getcolors(_FEW_COLOURS) is not None:
         lossless = _save(image, lossless=True, method=1, quality=20)

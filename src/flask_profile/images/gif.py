@@ -1,4 +1,4 @@
-"""GIF (89a): the first image on the canvas of the whole."""
+"""GIF (89a): decode the first image, on the canvas of the whole file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_header(data: bytes, _size: int) -> Header:
     """Return the header of a GIF file.
 
     Raises:
-        Exception: Where the file is broken.
+        Exception: If the file is broken.
     """
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     position = 13 + _table_size(flags)
@@ -34,7 +34,7 @@ def read_header(data: bytes, _size: int) -> Header:
 
 
 def _decode(data: bytes, frame: tuple[int, int, int, int]) -> Source:
-    """Decode the first image; around it, browsers show nothing, and no background colour."""
+    """Decode the first image. Like browsers, leave the canvas around it transparent."""
     image = GifImageFile(BytesIO(data))
     image.load()
     if frame == (0, 0, *image.size):
@@ -45,7 +45,7 @@ def _decode(data: bytes, frame: tuple[int, int, int, int]) -> Source:
 
 
 def _table_size(flags: int) -> int:
-    """Return the bytes of a colour table, which the flags may announce."""
+    """Return the number of bytes of a colour table, if the flags say that there is one."""
     return 3 * (2 << (flags & 7)) if flags & 0x80 else 0
 
 

@@ -1,4 +1,4 @@
-"""JPEG (ITU-T T.81): its segments are walked by their length, up to the end of the image."""
+"""JPEG (ITU-T T.81): read its segments by their lengths, up to the end of the image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _METADATA = {*range(0xE0, 0xF0), 0xFE}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _STANDALONE = {0x01, *range(0xD0, 0xD8)}
-# What ends the data of a scan: a marker, neither a stuffed byte nor a restart.
+# The end of the data of a scan: a marker that is neither a stuffed byte nor a restart.
 _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 _BLOCK_BYTES = 128  # The coefficients of eight by eight samples.
 
@@ -44,8 +44,8 @@ def read_header(data: bytes, size: int) -> Header:
         size: The maximum width and height that it will be fitted into, in pixels.
 
     Raises:
-        TooManyScansError: Where it would take too long to decode.
-        Exception: Where the file is broken.
+        TooManyScansError: If it would take too long to decode.
+        Exception: If the file is broken.
     """
     segments = [*_read_segments(data)]
     (frame,) = (segment for segment in segments if segment.marker in _FRAMES)
@@ -83,7 +83,7 @@ def _read_segments(data: bytes) -> Iterator[_Segment]:
                 return
             position = found.end() - 2
         start, marker = position, data[position + 1]
-        if marker == 0xFF:  # A byte to fill.
+        if marker == 0xFF:  # A fill byte.
             position += 1
             continue
         position += 2
@@ -105,24 +105,24 @@ def _is_profile(segment: _Segment) -> bool:
 
 
 def _is_metadata(segment: _Segment) -> bool:
-    """Tell whether a segment is not needed to decode: JFIF and Adobe say how colours are stored."""
+    """Tell whether decoding does not need a segment. JFIF and Adobe say how colours are stored."""
     return segment.marker in _METADATA and segment.marker not in {_APP0, _APP14}
 
 
 def _draft_size(width: int, height: int, size: int) -> tuple[int, int]:
-    """Return the size that a draft must have at least; a long image may be smaller."""
+    """Return the minimum size of a draft. A long image may be smaller."""
     longest = max(width, height)
     return min(size, 2 * width * size // longest or 1), min(size, 2 * height * size // longest or 1)
 
 
 def _draft_scale(width: int, height: int, draft: tuple[int, int]) -> int:
-    """Return by how much libjpeg will shrink an image while it decodes it."""
+    """Return the factor by which libjpeg will shrink an image while it decodes it."""
     scale = min(width // draft[0], height // draft[1])
     return next((each for each in (8, 4, 2) if scale >= each), 1)
 
 
 def _count_blocks(frame: bytes, width: int, height: int, count: int) -> int:
-    """Return the number of blocks of all components, with those that pad them."""
+    """Return the number of blocks of all components, including padding."""
     factors = [divmod(frame[7 + 3 * n], 16) for n in range(count)]
     widest, highest = max(h for h, _ in factors), max(v for _, v in factors)
     columns, rows = -(-width // (8 * widest)), -(-height // (8 * highest))

@@ -1,4 +1,4 @@
-"""PNG (ISO/IEC 15948): only the chunks that decoding needs are given to Pillow."""
+"""PNG (ISO/IEC 15948): pass only the chunks that decoding needs to Pillow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MAX_PROFILE = 4 << 20
 _Parts = list[bytes | memoryview]
 _GRAY, _RGB, _PALETTE = 0, 2, 3
-# The bytes that Pillow takes for a pixel, by colour type; gray with 16 bits takes two.
+# The bytes that Pillow needs for a pixel, by colour type. Gray with 16 bits needs two.
 _PIXEL_BYTES = {_GRAY: 1, _RGB: 4, _PALETTE: 1, 4: 4, 6: 4}
 
 
@@ -26,9 +26,9 @@ def read_header(data: bytes, _size: int) -> Header:
     """Return the header of a PNG file.
 
     Raises:
-        Exception: Where the file is broken.
+        Exception: If the file is broken.
     """
-    if not data.startswith(SIGNATURE):  # A transfer as text has changed its line ends.
+    if not data.startswith(SIGNATURE):  # A transfer as text has changed its line endings.
         raise ValueError("The signature is broken.")
     chunks = [*_read_chunks(data)]
     (head,) = (content for name, content, _ in chunks if name == b"IHDR")
@@ -67,7 +67,7 @@ def _decode(kept: _Parts, metadata: dict[bytes, bytes], depth: int, colour_type:
 
 
 def _read_gamma(metadata: dict[bytes, bytes]) -> float | None:
-    """Return the gamma of an image, unless it is that of sRGB, or something else decides."""
+    """Return the gamma of an image, unless it is that of sRGB or another chunk takes precedence."""
     content = metadata.get(b"gAMA", b"")
     if len(content) != 4 or {b"sRGB", b"iCCP"} & metadata.keys():
         return None
@@ -96,9 +96,9 @@ def _read_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, bool]]:
 
 
 def _read_mask(kept: _Parts, depth: int, colour_type: int, content: bytes) -> Image.Image | None:
-    """Return the mask of an image with one transparent colour, whose pixels are 0.
+    """Return a mask, which is 0 where an image has its one transparent colour.
 
-    Pillow compares the colour with what it has made of the image, which has 8 bits.
+    Pillow itself would compare the colour only after it has reduced the image to 8 bits.
     """
     samples = 1 if colour_type == _GRAY else 3
     if colour_type not in {_GRAY, _RGB} or len(content) < 2 * samples:
@@ -116,10 +116,10 @@ def _read_mask(kept: _Parts, depth: int, colour_type: int, content: bytes) -> Im
 
 
 def _load(kept: _Parts, raw_mode: str = "") -> Image.Image:
-    """Return an image, decoded by another raw mode than that which Pillow has chosen.
+    """Return an image, decoded with another raw mode than Pillow has chosen.
 
-    A raw mode of RGB for another byte order gives the low bytes of 16 bits. Without this, the image
-    would have to be unfiltered in Python.
+    A raw mode of RGB for the other byte order returns the low bytes of 16 bits. Without this, the
+    image would have to be unfiltered in Python.
     """
     image: Any = _open(kept)
     if raw_mode:
@@ -141,7 +141,7 @@ def _match(image: Image.Image, colour: list[int]) -> Image.Image:
 
 
 def _split(strip: Image.Image) -> Sequence[Image.Image]:
-    """Return the bands of a strip as images of 8 bits; of 16 bits, the low and the high bytes."""
+    """Return the bands of a strip as 8-bit images; of 16 bits, the low and the high bytes."""
     if strip.mode == "1":
         return [strip.convert("L")]
     if strip.mode != "I;16":

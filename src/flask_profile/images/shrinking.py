@@ -1,4 +1,4 @@
-"""From a decoded image, which may be large, to one of at most a size, upright and in sRGB."""
+"""Shrink a decoded image, apply its EXIF orientation and convert it to sRGB."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def shrink(source: Source, size: int) -> Image.Image:
     width, height = source.image.size
     ratio = min(1, size / width, size / height)
     fitted = max(1, round(width * ratio)), max(1, round(height * ratio))
-    # As thumbnail() of Pillow: first the mean of whole pixels, until it is twice as large.
+    # Like thumbnail() of Pillow: first average whole pixels, until the image is twice as large.
     factor = max(1, width // fitted[0] // 2), max(1, height // fitted[1] // 2)
     reduced = _reduce(source, factor)
     box = (0, 0, width / factor[0], height / factor[1])
@@ -60,7 +60,7 @@ def _reduce(source: Source, factor: tuple[int, int]) -> Image.Image:
 
 
 def _convert(strip: Image.Image, alpha: Image.Image | None) -> Image.Image:
-    """Return a strip in L, RGB, CMYK or, where it may be transparent, with premultiplied alpha."""
+    """Return a strip in L, RGB or CMYK, or with premultiplied alpha if it may be transparent."""
     if strip.mode.startswith("I"):  # convert() would clip 16 bits instead of scaling them.
         strip = strip.point(lambda value: value / 256).convert("L")
     if strip.has_transparency_data:
@@ -76,7 +76,7 @@ def _convert(strip: Image.Image, alpha: Image.Image | None) -> Image.Image:
 
 
 def _convert_to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return an image in RGB or RGBA, in the colours that are shown without a profile."""
+    """Return an image in RGB or RGBA, with the colours that it has without a profile."""
     mode = "RGBA" if image.mode == "RGBA" else "RGB"
     if profile:
         # A broken profile, or one of another mode, is ignored, as browsers do.
@@ -88,7 +88,7 @@ def _convert_to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def _apply_gamma(image: Image.Image, gamma: float) -> Image.Image:
-    """Return an image in RGB or RGBA, whose samples had another gamma than those of sRGB."""
+    """Return an image in RGB or RGBA, converted from another gamma to that of sRGB."""
     light = [(sample / 255) ** (1 / gamma) for sample in range(256)]
     encoded = [
         12.92 * each if each <= 0.0031308 else 1.055 * each ** (1 / 2.4) - 0.055 for each in light

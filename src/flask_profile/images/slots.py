@@ -1,4 +1,4 @@
-"""How many images a process decodes at once: memory is the process's, so this is not per app."""
+"""Limit how many images a process decodes at once. Memory belongs to the process, not to an app."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from ..errors import UnavailableError
 
 _AT_ONCE, _WAITING = 2, 2
-_SECONDS = 20  # How long an upload waits at most.
+_SECONDS = 20  # The maximum time that an upload waits.
 
 _slots = threading.Semaphore(_AT_ONCE)
 _places = threading.Semaphore(_AT_ONCE + _WAITING)
@@ -29,18 +29,18 @@ _trim = _find_trim()
 
 @contextmanager
 def decoding_slot() -> Generator[None]:
-    """Wait until an image may be decoded in the ``with`` block, and give its memory back.
+    """Wait until an image may be decoded in the ``with`` block, and return its memory afterwards.
 
-    The threads of a server live on, and the C library would keep for each what it has freed.
+    The C library would otherwise keep the freed memory of each thread of the server.
 
     Raises:
-        UnavailableError: Where enough others wait already, or it takes too long.
+        UnavailableError: If too many others already wait, or if it takes too long.
     """
     if not _places.acquire(blocking=False):
-        raise UnavailableError("Other images are being decoded, and enough wait.")
+        raise UnavailableError("Too many images are being decoded or waiting.")
     try:
         if not _slots.acquire(timeout=_SECONDS):
-            raise UnavailableError("Other images are being decoded.")
+            raise UnavailableError("Other images took too long to decode.")
         try:
             yield
         finally:

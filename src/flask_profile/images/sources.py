@@ -1,4 +1,4 @@
-"""What the four formats have in common: a header that is read first, and what decoding gives."""
+"""What the four formats have in common: the header, which is read first, and the decoded image."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ class Source:
 
     Args:
         image: The image, of any mode of Pillow.
-        alpha: Its transparency, where the mode has none.
+        alpha: Its transparency, if the mode has none.
         profile: Its ICC profile, if there is one; it may be broken.
-        orientation: How it is to be turned, from 1 to 8 as in EXIF.
-        gamma: By which power its samples are made of light, where no profile says it.
+        orientation: Its EXIF orientation, from 1 to 8.
+        gamma: The exponent of its samples, if there is no profile.
     """
 
     image: Image.Image
@@ -78,12 +78,12 @@ class Source:
 
 @dataclass(frozen=True)
 class Header:
-    """What the first bytes of a file say, before anything is decoded.
+    """The information in the header of a file, before anything is decoded.
 
     Args:
         width: The width, in pixels.
         height: The height, in pixels.
-        memory: The bytes that decoding will take at most, beside the file itself.
+        memory: The maximum number of bytes that decoding needs, in addition to the file itself.
         decode: Decodes the image.
     """
 
@@ -98,7 +98,7 @@ def strips(size: tuple[int, int], multiple: int = 1) -> Iterator[tuple[int, int,
 
     Args:
         size: The width and height of the image, in pixels.
-        multiple: What the height of each strip but the last is a multiple of.
+        multiple: The height of each strip but the last is a multiple of this.
     """
     width, height = size
     step = max(1, _STRIP_PIXELS // width // multiple) * multiple
@@ -107,9 +107,9 @@ def strips(size: tuple[int, int], multiple: int = 1) -> Iterator[tuple[int, int,
 
 
 def read_orientation(exif: bytes | None) -> int:
-    """Return the orientation of EXIF metadata; 1 where there is none that makes sense.
+    """Return the orientation in EXIF metadata, or 1 if there is no valid one.
 
-    Pillow's reader would print warnings for metadata that is broken elsewhere.
+    Pillow's reader would print warnings for metadata that is broken in other places.
 
     Args:
         exif: The metadata, with or without its prefix.
@@ -118,7 +118,7 @@ def read_orientation(exif: bytes | None) -> int:
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
     if order is None:
         return 1
-    with suppress(struct.error):  # It is cut off.
+    with suppress(struct.error):  # The metadata is incomplete.
         (start,) = struct.unpack_from(f"{order}I", data, 4)
         (count,) = struct.unpack_from(f"{order}H", data, start)
         for number in range(count):
@@ -129,7 +129,7 @@ def read_orientation(exif: bytes | None) -> int:
 
 
 def inflate(data: bytes, limit: int) -> bytes | None:
-    """Return what is compressed by zlib, or None where it is broken or longer than a limit."""
+    """Decompress zlib data. Return None if it is broken or longer than a limit."""
     decompressor = zlib.decompressobj()
     try:
         inflated = decompressor.decompress(data, limit)

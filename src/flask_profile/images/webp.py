@@ -1,4 +1,4 @@
-"""WebP (RFC 9649): the first image of a file, lossy, lossless or animated."""
+"""WebP (RFC 9649): decode the first image of a lossy, lossless or animated file."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def read_header(data: bytes, _size: int) -> Header:
     """Return the header of a WebP file.
 
     Raises:
-        Exception: Where the file is broken.
+        Exception: If the file is broken.
     """
     chunks = [*_read_chunks(data)]
-    width, height = _read_size(*chunks[0])  # The decoder goes by the first one, too.
+    width, height = _read_size(*chunks[0])  # The decoder uses the first one, too.
     metadata = dict(chunks)
-    # The decoder has two canvases, and gives out a copy of one.
+    # The decoder has two canvases, and returns a copy of one of them.
     memory = len(data) + 12 * width * height
     return Header(width, height, memory, lambda: _decode(data, metadata))
 
@@ -50,10 +50,10 @@ def _read_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def _decode(data: bytes, metadata: dict[bytes, memoryview]) -> Source:
-    """Decode by Pillow's decoder, and use its buffer.
+    """Decode with Pillow's undocumented decoder, and use its buffer.
 
-    It is undocumented: the documented way copies the buffer into an image, and would not leave
-    enough memory for a photo of 12 megapixels.
+    The documented way copies the buffer into an image, and would not leave enough memory for a
+    photo of 12 megapixels.
     """
     decoder: Any = _webp.WebPAnimDecoder(data)
     size, _, _, _, mode = decoder.get_info()

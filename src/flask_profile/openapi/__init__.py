@@ -17,23 +17,22 @@ __all__ = ["openapi_spec"]
 def openapi_spec(app: Flask, spec: APISpec | None = None) -> dict[str, object]:
     """Return the OpenAPI 3.1 document of the profiles that are registered on an app.
 
-    It contains the paths, methods and schemas of this app, the places that it reads tokens from as
-    security schemes, and every response with an example. An app that has its own document adds the
-    profiles to it in one line, after all blueprints are registered::
+    It contains the paths, methods and schemas of this app, its token locations as security
+    schemes, and every response with an example. If your app has its own document, add the profiles
+    to it in one line, after all blueprints are registered::
 
         openapi_spec(app, api.spec)  # of flask-smorest, or any APISpec
 
     Args:
         app: The app that the blueprints are registered on.
-        spec: A document to add the profiles to; its version of OpenAPI 3 is kept.
+        spec: A document to add the profiles to. Its version of OpenAPI 3 is kept.
 
     Returns:
-        The document (OpenAPI Specification 3.1), ready for ``json.dumps``: that of ``spec``, where
-        it is given.
+        The document (OpenAPI Specification 3.1), ready for ``json.dumps``. If ``spec`` is given, it
+        is the document of ``spec``.
 
     Raises:
-        ConfigurationError: Where the app cannot serve a profile, as a request would tell, or where
-            apispec is not installed.
+        ConfigurationError: If the app cannot serve a profile, or if apispec is not installed.
     """
     try:
         from apispec import APISpec
@@ -42,7 +41,7 @@ def openapi_spec(app: Flask, spec: APISpec | None = None) -> dict[str, object]:
         from .document import describe_profiles
     except ImportError as error:
         message = (
-            "openapi_spec needs one more package:\n\n    pip install flask-profile-api[openapi]"
+            'openapi_spec needs one more package:\n\n    pip install "flask-profile-api[openapi]"'
         )
         raise ConfigurationError(message) from error
     document = spec or APISpec("Profile", version("flask-profile-api"), "3.1.0")

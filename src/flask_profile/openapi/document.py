@@ -1,4 +1,4 @@
-"""From the registered profiles of an app to the paths and components of its document."""
+"""Describe the registered profiles of an app as paths and components of OpenAPI."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin, resolver
 from ..resource import Endpoint, Resource, registered_endpoints
 from .objects import JsonObject, refer_to
 from .operations import describe_operation
+from .responses import Target
 from .schemas import ProfileSchemas, describe_patch, describe_shown
 from .security import security_schemes
 
@@ -34,7 +35,7 @@ def describe_profiles(
         taken_names: The names of schemas that other parts of the document use.
 
     Raises:
-        ConfigurationError: Where the app cannot serve a profile.
+        ConfigurationError: If the app cannot serve a profile.
     """
     routes_by_profile: dict[Resource, list[Route]] = {}
     for rule, endpoint in registered_endpoints(app):
@@ -42,11 +43,11 @@ def describe_profiles(
     for resource, routes in routes_by_profile.items():
         blueprint = routes[0][0].endpoint.rpartition(".")[0]
         name = _choose_name(blueprint, taken_names)
-        # Not the host's APISpec: its plugins may expect more of a path than we know.
+        # Not the host's APISpec: its plugins may need more information about a path.
         plugin = MarshmallowPlugin(_prefixed_resolver(name))
         spec = APISpec("", "", openapi_version, [plugin])
-        # Undocumented: the documented way from a marshmallow schema to a JSON Schema describes the
-        # fields that are sent and those that are accepted as one.
+        # Undocumented: the documented way puts the fields that are sent and the fields that are
+        # accepted into one JSON Schema.
         converter: Any = plugin.converter
         schemas = _add_schemas(spec.components, name, resource, converter.fields2jsonschema)
         for route in routes:
@@ -65,7 +66,7 @@ def _choose_name(blueprint: str, taken_names: Container[str]) -> str:
 
 
 def _prefixed_resolver(name: str) -> Callable[[Any], str]:
-    """Return what names the nested schemas of a profile."""
+    """Return the function that names the nested schemas of a profile."""
     return lambda schema: f"{name}{resolver(schema)}"
 
 
@@ -75,10 +76,11 @@ def _add_schemas(
     """Describe the schemas of a profile, and add them to the components."""
     shown = describe_shown(resource, convert)
     components.schema(name, shown)
-    if "PATCH" not in resource.settings.enabled_methods:
-        return ProfileSchemas(name, shown)
-    schemas = ProfileSchemas(name, shown, describe_patch(resource, convert))
-    components.schema(schemas.patch_name, schemas.patch)
+    has_patch = "PATCH" in resource.settings.enabled_methods
+    patch = describe_patch(resource, convert) if has_patch else {}
+    schemas = ProfileSchemas(name, shown, patch, resource.settings.media_url)
+    if has_patch:
+        components.schema(schemas.patch_name, patch)
     return schemas
 
 
@@ -86,7 +88,8 @@ def _add_path(spec: APISpec, route: Route, *, blueprint: str, schemas: ProfileSc
     rule, endpoint = route
     operations: JsonObject = {}
     for method in endpoint.methods:
-        operation = describe_operation(endpoint, method, tag=blueprint, schemas=schemas)
+        target = Target(rule, endpoint, method)
+        operation = describe_operation(target, tag=blueprint, schemas=schemas)
         _share_errors(operation["responses"], spec.components, schemas.name)
         spec.components.security_schemes.update(security_schemes(method))
         operations[method.lower()] = operation
@@ -99,7 +102,7 @@ def _add_path(spec: APISpec, route: Route, *, blueprint: str, schemas: ProfileSc
 
 
 def _share_errors(responses: JsonObject, components: Components, name: str) -> None:
-    """Refer to one component for an error response that several methods have."""
+    """Replace an error response that several methods have by a reference to one component."""
     for status, response in responses.items():
         component = f"{name}{status}"
         is_error = int(status) >= 400

@@ -1,10 +1,11 @@
-"""The examples of values that a JSON Schema admits."""
+"""Examples of values that are valid for a JSON Schema."""
 
 from __future__ import annotations
 
+from ..settings import Settings
 from .objects import JsonObject
 
-# Values by the name of a field, by a format, and by a type: a name may be that of a format too.
+# Values by the name of a field, by a format, and by a type. A name may also be a format.
 _EXAMPLES: dict[str | None, object] = {
     "id": 42,
     "username": "alice_wonder",
@@ -31,12 +32,15 @@ _EXAMPLES: dict[str | None, object] = {
 _PYTHON_TYPES: dict[str | None, type] = {"string": str, "integer": int, "boolean": bool}
 
 
-def make_example(schema: JsonObject, name: str = "") -> object:
-    """Return a value that a schema admits, and a realistic one where the name is known.
+def make_example(
+    schema: JsonObject, name: str = "", *, media_url: str = Settings.media_url
+) -> object:
+    """Return a value that is valid for a schema, and a realistic one if the name is known.
 
     Args:
         schema: The JSON Schema.
-        name: The name of the field that it is the schema of.
+        name: The name of the field that has this schema.
+        media_url: The URL prefix of stored files.
     """
     if "enum" in schema:
         return schema["enum"][0]
@@ -46,7 +50,11 @@ def make_example(schema: JsonObject, name: str = "") -> object:
     type_ = types[0] if isinstance(types, list) else types
     if type_ == "object":
         properties = schema.get("properties", {})
-        return {key: make_example(value, key) for key, value in properties.items()}
+        return {
+            key: make_example(value, key, media_url=media_url) for key, value in properties.items()
+        }
+    if schema.get("format") == "uri-reference":  # A MediaUrl.
+        return f"{media_url}avatars/alice.png"
     by_name = _EXAMPLES.get(name)
     if isinstance(by_name, _PYTHON_TYPES.get(type_, ())):
         return by_name

@@ -1,4 +1,4 @@
-"""The objects of OpenAPI that several descriptions are made of."""
+"""Objects of OpenAPI that several descriptions use."""
 
 from __future__ import annotations
 
@@ -19,8 +19,3 @@ def refer_to(kind: str, name: str) -> JsonObject:
         name: The name of the component.
     """
     return {**build_reference(kind, 3, name)}
-
-
-def describe_header(name: str) -> JsonObject:
-    """Return the ``headers`` of a response that always has this header."""
-    return {name: {"required": True, "schema": {"type": "string"}}}

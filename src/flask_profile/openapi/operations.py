@@ -1,4 +1,4 @@
-"""The operations of a profile: one table says what each method takes and returns."""
+"""The operations of a profile, in one table: what each method accepts and returns."""
 
 from __future__ import annotations
 
@@ -13,18 +13,23 @@ from ..errors import (
     BodyTooLargeError,
     BrokenImageError,
     ConstraintError,
+    DuplicateKeysError,
     ImageFormatError,
+    IncompleteBodyError,
     InvalidFieldsError,
-    MalformedBodyError,
+    MalformedJSONError,
     MissingFileError,
+    NotAnObjectError,
     PreconditionFailedError,
     ReferencedError,
     RefusalError,
+    TooDeepError,
     TooManyPixelsError,
     TooManyScansError,
     UnsupportedMediaTypeError,
     UserInactiveError,
 )
+from .headers import describe_condition
 from .request_bodies import describe_image_body, describe_patch_body, describe_post_body
 from .responses import (
     NO_ACCOUNT,
@@ -33,6 +38,7 @@ from .responses import (
     PROFILE,
     PROFILE_WITH_ETAG,
     Success,
+    Target,
     describe_errors,
     describe_successes,
 )
@@ -47,14 +53,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """What one method takes and returns, beside what is the same for all methods.
+    """What one method accepts and returns, except for what is the same for all methods.
 
     Args:
         summary: What it does.
-        conditions: The headers of conditional requests (RFC 9110 section 13) that it follows.
-        body: Describes the body of the request, where there may be one.
+        conditions: The headers of conditional requests (RFC 9110 section 13) that it supports.
+        body: Describes the body of the request, if there may be one.
         successes: The responses to a request that is not refused.
-        refusals: What it may refuse a request for.
+        refusals: The exceptions with which it may refuse a request.
     """
 
     summary: str
@@ -87,7 +93,11 @@ _OPERATIONS = {
         body=describe_patch_body,
         successes=(PROFILE_WITH_ETAG,),
         refusals=(
-            MalformedBodyError,
+            IncompleteBodyError,
+            MalformedJSONError,
+            DuplicateKeysError,
+            TooDeepError,
+            NotAnObjectError,
             InvalidFieldsError,
             ConstraintError,
             PreconditionFailedError,
@@ -126,17 +136,15 @@ _OPERATIONS = {
 }
 
 
-def describe_operation(
-    endpoint: Endpoint, method: str, *, tag: str, schemas: ProfileSchemas
-) -> JsonObject:
+def describe_operation(target: Target, *, tag: str, schemas: ProfileSchemas) -> JsonObject:
     """Return the description of a method, with all of its responses.
 
     Args:
-        endpoint: The endpoint, one of whose methods it is.
-        method: The method, in capitals.
-        tag: The name of the blueprint, which the operations are grouped by.
+        target: The method.
+        tag: The name of the blueprint, which groups the operations.
         schemas: The schemas of the profile.
     """
+    endpoint, method = target.endpoint, target.method
     operation = _OPERATIONS[endpoint.name, method]
     body = operation.body(schemas, endpoint.resource.settings) if operation.body else {}
     security = security_requirements(method, body)
@@ -146,14 +154,11 @@ def describe_operation(
         "operationId": f"{path.replace('.', '_')}_{method.lower()}",
         "summary": operation.summary,
         "tags": [tag],
-        "parameters": [
-            {"name": name, "in": "header", "schema": {"type": "string"}}
-            for name in operation.conditions
-        ],
+        "parameters": [describe_condition(name) for name in operation.conditions],
         **({"requestBody": body} if body else {}),
         **({"security": security} if security else {}),
-        "responses": describe_successes(operation.successes, schemas)
-        | describe_errors(errors, method, schemas),
+        "responses": describe_successes(operation.successes, target, schemas)
+        | describe_errors(errors, target, schemas),
     }
 
 

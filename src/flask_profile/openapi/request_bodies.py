@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def describe_post_body(_schemas: ProfileSchemas, settings: Settings) -> JsonObject:
-    """Return the body that reads a profile: none, but for a token in it or a required type."""
+    """Return the body of a POST: none, unless it has the token or a type is required."""
     token = token_property()
     if not (token or settings.require_json):
         return {}

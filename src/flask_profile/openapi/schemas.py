@@ -1,9 +1,9 @@
-"""The JSON Schemas of a profile: as it is sent, and as a merge patch may change it."""
+"""The JSON Schemas of a profile: of its responses, and of its merge patches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..resource import Resource
     from .objects import JsonObject
 
-# A text without NUL, which no database can hold.
+# A text without NUL, which no database can store.
 _STORABLE_PATTERN = "^[^\\u0000]*$"
 
 
@@ -34,12 +34,14 @@ class ProfileSchemas:
     Args:
         name: The name of the schema of responses among the components.
         shown: The schema of responses.
-        patch: The schema of merge patches; empty where PATCH is not enabled.
+        patch: The schema of merge patches. It is empty if PATCH is not enabled.
+        media_url: The URL prefix of stored files.
     """
 
     name: str
     shown: JsonObject
-    patch: JsonObject = field(default_factory=dict[str, Any])
+    patch: JsonObject
+    media_url: str
 
     @property
     def patch_name(self) -> str:
@@ -55,7 +57,7 @@ def describe_shown(resource: Resource, convert: Callable[..., JsonObject]) -> Js
         convert: ``fields2jsonschema`` of apispec, which adds nested schemas to its components.
 
     Raises:
-        ConfigurationError: Where the app cannot serve a profile.
+        ConfigurationError: If the app cannot serve a profile.
     """
     mapper = _find_mapper(resource)
     schema = type(resource.schema)()
@@ -75,7 +77,7 @@ def describe_patch(resource: Resource, convert: Callable[..., JsonObject]) -> Js
         convert: ``fields2jsonschema`` of apispec, which adds nested schemas to its components.
 
     Raises:
-        ConfigurationError: Where the app has no database to change.
+        ConfigurationError: If the app has no database to change.
     """
     reader = PatchReader(
         resource.app, resource.query, resource.schema, resource.changes.write_policy
@@ -92,7 +94,7 @@ def describe_patch(resource: Resource, convert: Callable[..., JsonObject]) -> Js
 
 
 def _find_mapper(resource: Resource) -> Mapper[Any] | None:
-    """Return the mapper of the users, or None where only the host's own loader knows them."""
+    """Return the mapper of the users, or None if only the host's own loader knows them."""
     is_optional = has_user_loader()
     try:
         return resource.query.mapper
@@ -105,7 +107,7 @@ def _find_mapper(resource: Resource) -> Mapper[Any] | None:
 def _annotate_fields(
     schema: Schema, mapper: Mapper[Any] | None, outer: frozenset[type] = frozenset()
 ) -> None:
-    """Let the fields of a schema, and of those that it nests, say what they send."""
+    """Let the fields of a schema and its nested schemas describe the types that they send."""
     for name, shown_field in schema.dump_fields.items():
         attribute = shown_field.attribute or name
         _annotate_field(shown_field, find_column(mapper, attribute) if mapper else None)
@@ -120,7 +122,7 @@ def _annotate_fields(
 
 
 def _annotate_field(shown_field: fields.Field[Any], column: object) -> None:
-    """Let a field say which type it sends, and whether this may be null."""
+    """Let a field describe which type it sends, and whether it may be null."""
     described: JsonObject = {}
     is_nullable = not isinstance(column, Column) or bool(column.nullable)
     if isinstance(shown_field, Identifier):
@@ -137,7 +139,7 @@ def _annotate_field(shown_field: fields.Field[Any], column: object) -> None:
 
 
 def _select_limits(writable_field: fields.Field[Any]) -> None:
-    """Keep only those limits of the column that JSON Schema can state for the type of a field.
+    """Keep only those limits of the column that JSON Schema can express for the type of a field.
 
     apispec would describe the length of a text as the number of items of a list, and the range of
     an integer as an ``x-minimum`` of a text; with such a range, it fails for a list.

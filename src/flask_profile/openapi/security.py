@@ -1,4 +1,4 @@
-"""The places that the app reads access tokens from, as security schemes."""
+"""The token locations of the app, as security schemes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def security_schemes(method: str) -> JsonObject:
 
 
 def security_requirements(method: str, body: JsonObject) -> list[dict[str, list[str]]]:
-    """Return the ways to send a token, each by the names of the schemes that it takes.
+    """Return the ways to send a token, each with the names of the schemes that it needs.
 
     Args:
         method: The method, in capitals.
-        body: The description of the request's body, empty where it has none.
+        body: The description of the request's body. It is empty if there is none.
     """
     return [
         {name: [] for name in _SCHEMES[location](method)}
@@ -32,7 +32,7 @@ def security_requirements(method: str, body: JsonObject) -> list[dict[str, list[
 
 
 def token_property() -> JsonObject:
-    """Return the property of a JSON body that has the token, where it is read from there."""
+    """Return the property of a JSON body that has the token, if the app reads it there."""
     if "json" not in jwt_config.token_location:
         return {}
     return {jwt_config.json_key: {"type": "string"}}
@@ -63,7 +63,7 @@ def _describe_query(_method: str) -> JsonObject:
 
 
 def _describe_json(_method: str) -> JsonObject:
-    return {}  # OpenAPI has no scheme for it: the schema of the body has the token.
+    return {}  # OpenAPI has no scheme for it. The schema of the body has the token.
 
 
 def _api_key(location: str, name: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What ``flask profile check`` finds wrong with an app, and with each of its profiles."""
+"""The problems that ``flask profile check`` finds in an app and in each of its profiles."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 __all__ = ["Problem", "find_problems"]
 
 _NOT_CHECKED = (
-    "The users come from the user_lookup_loader of this app. Whether they have all that the schema "
-    "sends was not checked. To have it checked, name their model:\n\n"
+    "The users come from the user_lookup_loader of this app. It was not checked whether they have "
+    "all fields that the schema sends. To check that, name their model:\n\n"
     '    app.config["PROFILE_USER_MODEL"] = "package.module:User"'
 )
 
 
 def find_problems(app: Flask) -> Iterator[Problem]:
-    """Yield what is wrong with an app, in its context.
+    """Yield the problems of an app, in its context.
 
     Args:
         app: The app.

@@ -1,4 +1,4 @@
-"""Checks of DELETE: may an identity come back, and does the app issue the tokens that it needs."""
+"""Checks of DELETE: identities that are used again, and the fresh tokens that it needs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from ...queries import ProfileQuery
     from ...settings import Settings
 
-# What the names of attributes have that users choose for themselves.
+# Parts of the names of attributes that users choose themselves.
 _CHOSEN_WORDS = ("name", "mail", "login", "phone")
 
 
 def check_deletion(settings: Settings, query: ProfileQuery) -> Iterator[Problem]:
-    """Yield what a developer has to know where users may delete their accounts.
+    """Yield the problems of an app whose users may delete their accounts.
 
     Args:
         settings: The settings of the profile.
@@ -31,7 +31,7 @@ def check_deletion(settings: Settings, query: ProfileQuery) -> Iterator[Problem]
     if "DELETE" in settings.methods_with_fresh_token:
         yield Problem(
             "fresh_tokens",
-            "DELETE needs a fresh access token. The route that checks the password issues one by:"
+            "DELETE needs a fresh access token. Issue it in the route that checks the password:"
             "\n\n    create_access_token(identity, fresh=timedelta(minutes=5))",
             level="note",
         )
@@ -46,16 +46,16 @@ def _check_identity(query: ProfileQuery) -> Iterator[Problem]:
         is_sqlite = query.dialect.name == "sqlite" and isinstance(column.type, Integer)
         if not is_sqlite or options["autoincrement"]:
             return
-        reason = "SQLite gives the highest primary key again after its row is deleted"
+        reason = "SQLite reuses the highest primary key after its row is deleted"
         remedy = '\n\nOr in the model:\n\n    __table_args__ = {"sqlite_autoincrement": True}'
     elif any(word in query.key.lower() for word in _CHOSEN_WORDS):
-        reason = "another user can choose the value of a deleted one"
+        reason = "another user can choose the value of a deleted user"
     else:
         return
     yield Problem(
         "identity_returns",
-        f"Tokens are matched against {name}, and {reason}: then the old token of the deleted user "
-        "reads the profile of the other. Revoke the tokens of a user in a receiver of "
+        f"Tokens are matched against {name}, and {reason}. The old token of the deleted user then "
+        "reads the profile of the new user. Revoke the tokens of a user in a receiver of "
         'profile_deleted, or write:\n\n    app.config["PROFILE_ON_DELETE"] = "deactivate"' + remedy,
         level="warning",
     )

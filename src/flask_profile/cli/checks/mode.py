@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def check_mode(app: Flask) -> Iterator[Problem]:
-    """Yield a problem where the app is in debug or testing mode."""
+    """Yield a problem if the app is in debug or testing mode."""
     if app.debug or app.testing:
         yield Problem(
             "debug",
-            "The app is in debug or testing mode. An exception then does not become a 500 "
-            "response: in production, everybody could see it. There, enable neither mode:\n\n"
+            "The app is in debug or testing mode, so an exception is raised instead of a 500 "
+            "response. In production, everybody could see it. Do not enable these modes there:\n\n"
             "    flask --no-debug profile check",
             level="warning",
         )

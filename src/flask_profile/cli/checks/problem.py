@@ -1,4 +1,4 @@
-"""What a check reports."""
+"""The problems that a check reports."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is wrong with an app, or with one of its profiles.
+    """A problem of an app, or of one of its profiles.
 
     Args:
         code: A short name of the problem, which does not change between releases.
         message: What is wrong, and how to fix it.
-        level: ``"error"`` where requests fail or are not safe, ``"warning"`` where that depends on
-            what the check cannot know, and ``"note"`` for what is only good to know.
-        blueprint: The name of the blueprint whose profile it is, if it is one profile's.
+        level: ``"error"`` if requests fail or are not safe, ``"warning"`` if that depends on facts
+            that the check cannot know, and ``"note"`` for information.
+        blueprint: The name of the profile's blueprint, if the problem is in one profile.
     """
 
     code: str

@@ -1,4 +1,4 @@
-"""A check by trying: is the profile of a user of the database sent, as clients ask for it."""
+"""A check that requests the profile of a user in the database, as a client would."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 
 def check_response(app: Flask, profile: RegisteredProfile) -> Iterator[Problem]:
-    """Yield a problem where the app fails for a user of its database.
+    """Yield a problem if the app fails for a user of its database.
 
-    That is found by a request, through all that the app does for one, and with a token that the app
-    makes. It changes nothing.
+    This sends a request through the whole app, with a token that the app creates. It changes
+    nothing.
 
     Args:
         app: The app.
-        profile: A profile in which no error is known.
+        profile: A profile without a known error.
     """
     if "flask-jwt-extended" not in app.extensions:
-        return  # Then no request can be made, and the error is known.
+        return  # No request can be made, and the error has already been reported.
     resource = profile.endpoint.resource
     user = find_any_user(resource.query)
     if user is None:
@@ -49,7 +49,7 @@ def check_response(app: Flask, profile: RegisteredProfile) -> Iterator[Problem]:
             return
         failure = _load(resource, user)
     if failure is not None:
-        message = f"The profile of the user {user.name!r} of the database cannot be sent. {failure}"
+        message = f"The app cannot send the profile of the user {user.name!r}. {failure}"
         yield Problem("failure", message)
 
 

@@ -1,4 +1,4 @@
-"""Checks of a schema: does it send secrets, and can the model store what it loads."""
+"""Checks of a schema: secrets, privileges, and attributes that the model lacks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SECRET_WORDS = ("password", "hash", "token", "secret")
 
 
 def check_sent_names(schema: Schema) -> Iterator[Problem]:
-    """Yield a problem for each field that is sent and has the name of a secret.
+    """Yield a problem for each field that is sent and whose name looks like a secret.
 
     Args:
         schema: The schema that dumps the users.
@@ -32,13 +32,13 @@ def check_sent_names(schema: Schema) -> Iterator[Problem]:
         if any(word in each.lower() for each in names for word in _SECRET_WORDS):
             yield Problem(
                 "secret_sent",
-                f"{type(schema).__name__} sends {name!r}, which has the name of a secret. If it is "
+                f"{type(schema).__name__} sends {name!r}, whose name looks like a secret. If it is "
                 f"a secret, write:\n\n    {name} = …(load_only=True)\n\nIf it is not, rename it.",
             )
 
 
 def check_privileges(schema: Schema) -> Iterator[Problem]:
-    """Yield a problem for each field that may be written and has the name of a privilege.
+    """Yield a problem for each writable field whose name looks like a privilege.
 
     Args:
         schema: The schema that loads a PATCH.
@@ -48,15 +48,15 @@ def check_privileges(schema: Schema) -> Iterator[Problem]:
         if any(each.lower() in _PRIVILEGES for each in names):
             yield Problem(
                 "privileged_field",
-                f"{type(schema).__name__} lets users write {name!r}, which has the name of a "
-                "privilege: they could give it to themselves. If it is one, write:\n\n"
+                f"{type(schema).__name__} lets users write {name!r}, whose name looks like a "
+                "privilege: they could give it to themselves. If it is a privilege, write:\n\n"
                 f"    {name} = {type(field).__name__}(…, dump_only=True)",
                 level="warning",
             )
 
 
 def check_loaded_attributes(schema: Schema, model: type) -> Iterator[Problem]:
-    """Yield a problem for each field that is loaded into an attribute that the model lacks.
+    """Yield a problem for each writable field whose attribute the model lacks.
 
     A schema with a ``post_load`` hook may load other attributes than its fields name.
 

@@ -1,4 +1,4 @@
-"""Checks of the settings: were they changed too late, are they ours, and can avatars be stored."""
+"""Checks of the settings: late changes, unknown keys, and the storage of avatars."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def check_other_keys(app: Flask) -> Iterator[Problem]:
-    """Yield a note with the ``PROFILE_*`` keys of the config that are no settings.
+    """Yield a note with the ``PROFILE_*`` keys of the config that are not settings.
 
     Args:
         app: The app.
@@ -24,7 +24,9 @@ def check_other_keys(app: Flask) -> Iterator[Problem]:
     others = sorted(key for key in app.config if key.startswith("PROFILE_") and key not in ours)
     if others:
         yield Problem(
-            "other_keys", f"These config keys are not ours: {', '.join(others)}.", level="note"
+            "other_keys",
+            f"These config keys are not settings of flask-profile-api: {', '.join(others)}.",
+            level="note",
         )
 
 
@@ -45,7 +47,7 @@ def check_settings(resource: Resource) -> Iterator[Problem]:
 
 
 def check_storage(resource: Resource) -> Iterator[Problem]:
-    """Yield a problem where an avatar cannot be stored.
+    """Yield a problem if an avatar cannot be stored.
 
     Args:
         resource: The registered profile.
@@ -57,5 +59,5 @@ def check_storage(resource: Resource) -> Iterator[Problem]:
         storage.require_writable()
     except Exception as error:
         reason = str(error).partition("\n")[0]
-        message = f"No avatar can be stored in {storage.location!r}: {reason}"
+        message = f"Avatars cannot be stored in {storage.location!r}: {reason}"
         yield Problem("storage", message)

@@ -1,4 +1,4 @@
-"""Checks of the database: does it have the tables of the users, and an index for the identity."""
+"""Checks of the database: the tables of the users, and an index for the identity."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CREATE = "with app.app_context():\n        db.create_all()"
 
 
 def check_tables(app: Flask, query: ProfileQuery) -> Iterator[Problem]:
-    """Yield each table that is missing or lacks columns, in the database that is written.
+    """Yield each table that is missing or lacks columns, in the database where users are written.
 
     Args:
         app: The app.
@@ -54,12 +54,12 @@ def _check_table(inspector: Inspector, table: Table, *, create: str) -> Iterator
         yield Problem(
             "missing_column",
             f"The table {table.fullname!r} lacks {', '.join(missing)}. Run the migration that adds "
-            f"what is missing, such as:\n\n    {_MIGRATE}",
+            f"them, for example with:\n\n    {_MIGRATE}",
         )
 
 
 def check_index(query: ProfileQuery) -> Iterator[Problem]:
-    """Yield a problem where no index finds the user of an identity.
+    """Yield a problem if there is no index to find the user of an identity.
 
     Args:
         query: The query that reads the users.

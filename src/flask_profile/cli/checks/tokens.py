@@ -1,4 +1,4 @@
-"""Checks of access tokens: the key that verifies them, and the cookies that carry them."""
+"""Checks of access tokens: the key that verifies them, and cookies that contain them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MINIMUM_KEY_BITS = {"HS256": 256, "HS384": 384, "HS512": 512} | dict.fromkeys(
 
 
 def check_tokens(app: Flask) -> Iterator[Problem]:
-    """Yield what is wrong with the app's setup of Flask-JWT-Extended."""
+    """Yield the problems of the app's configuration of Flask-JWT-Extended."""
     try:
         has_user_loader()
     except ConfigurationError as error:
@@ -41,7 +41,7 @@ def check_tokens(app: Flask) -> Iterator[Problem]:
 
 
 def _check_cookies(app: Flask) -> Iterator[Problem]:
-    """Yield what makes tokens in cookies unsafe: browsers send them for any website."""
+    """Yield the problems of tokens in cookies, which browsers send for any website."""
     methods = {method for _, endpoint in registered_endpoints(app) for method in endpoint.methods}
     unprotected = sorted(methods - {"GET", "HEAD"} - {*jwt_config.csrf_request_methods})
     if not jwt_config.cookie_csrf_protect:
@@ -68,10 +68,10 @@ def _check_cookies(app: Flask) -> Iterator[Problem]:
 
 
 def _has_decode_key_loader(app: Flask) -> bool:
-    """Tell whether the app has a ``decode_key_loader``, by an undocumented attribute.
+    """Tell whether the app has a ``decode_key_loader``, with an undocumented attribute.
 
-    The key that it returns depends on the token, so it cannot be checked here. Without this, an
-    app that has such a loader, and therefore no secret, would be reported as ``no_secret``.
+    The key that the loader returns depends on the token, so it cannot be checked here. Without
+    this function, an app with such a loader and no secret would be reported as ``no_secret``.
     """
     manager = app.extensions["flask-jwt-extended"]
     return manager._decode_key_callback is not default_decode_key_callback
@@ -101,7 +101,7 @@ def _check_key_for(algorithm: str, key: Any) -> Iterator[Problem]:
     bits = len(prepared) * 8 if is_secret else prepared.key_size
     if bits < minimum:
         message = (
-            f"The key of this app has {bits} bits, {algorithm} asks for {minimum} (RFC 7518). "
-            "Whoever guesses the key can act as any user."
+            f"The key of this app has {bits} bits, but {algorithm} requires {minimum} (RFC 7518). "
+            "Anybody who guesses the key can act as any user."
         )
         yield Problem("weak_secret", f"{message} {_GENERATE_KEY}" if is_secret else message)
