@@ -106,7 +106,7 @@ def time_requests(kind: str, requests: int) -> float:
 
 
 def make_operation(kind: str) -> Operation:
-    """Return a read, a read of what has not changed, or an edit with a value that is new."""
+    """Return a read, a read of an unchanged profile, or an edit with a new value."""
     if kind == "edit":
         body = json.dumps({"first_name": f"Alice {os.getpid()} {next(numbers)}"}).encode()
         return Operation("PATCH", contender.PATH, body)

@@ -15,7 +15,7 @@ def empty_database(database: str, name: str) -> Iterator[URL]:
 
     Args:
         database: ``"sqlite"`` for a file, or the URL of a database on a server. On PostgreSQL a
-            schema is created in it, on MariaDB a database beside it.
+            schema is created in it, on MariaDB another database.
         name: The name of the schema or the database.
     """
     if database == "sqlite":

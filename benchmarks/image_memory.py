@@ -2,11 +2,11 @@
 
     python benchmarks/image_memory.py [--write]
 
-It decodes one image of each kind at its limit: alone in a fresh process, and eight at once by
-threads that live on. It prints how much more memory the process has at its worst, beside the
-files themselves, and how much it keeps. It exits with status 1 if an image takes more than 200 MB,
-or if eight threads keep more than 120 MB. With --write, it writes the table to docs/avatars.md.
-It needs Linux.
+It decodes one image of each kind at its limit: alone in a new process, and eight at once in
+threads that keep running. It prints the highest additional memory of the process, without the
+files themselves, and how much memory it keeps. It exits with status 1 if an image takes more than
+200 MB, or if eight threads keep more than 120 MB. With --write, it writes the table to
+docs/avatars.md. It needs Linux.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def read_status(name: str) -> int:
 
 
 def measure(path: str, threads: int) -> dict[str, int]:
-    """Decode an image in threads that live on; return the growth at its worst, and what is kept."""
+    """Decode an image in threads that keep running; return the highest growth and what is kept."""
     from flask_profile.errors import UnavailableError
     from flask_profile.images import encode_avatar
 
@@ -140,7 +140,7 @@ def measure(path: str, threads: int) -> dict[str, int]:
 
 
 def run(path: str, threads: int) -> dict[str, int]:
-    """Measure in a fresh process."""
+    """Measure in a new process."""
     command = [sys.executable, __file__, "--measure", path, str(threads)]
     result: dict[str, int] = json.loads(subprocess.check_output(command))
     return result
@@ -170,7 +170,7 @@ def main() -> None:
     if options.write:
         write_table("avatars.md", "benchmarks/image_memory.py", format_table(HEAD, rows))
     if is_exceeded:
-        sys.exit("An image takes or keeps more memory than is promised.")
+        sys.exit("An image takes or keeps more memory than the contract allows.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The tables that scripts write to pages of the manual, each between two marks."""
+"""Write tables to pages of the manual, each between two marks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def write_table(page: str, mark: str, table: str) -> None:
 
     Args:
         page: The name of the page, such as ``"reliability.md"``.
-        mark: What stands in the comment before the table: the path of the script that makes it.
+        mark: The text of the comment before the table: the path of the script that makes it.
         table: The table, in Markdown.
     """
     path = DOCS / page

@@ -13,46 +13,94 @@ import click
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
+from marshmallow import fields
+from sqlalchemy import Column
+from sqlalchemy.orm import DeclarativeBase
 
+from flask_profile import ProfileMixin, ProfileSchema
 from flask_profile.cli import profile_commands
-from flask_profile.error_responses import ERROR_RESPONSES
+from flask_profile.fields import Identifier, UtcDateTime
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
+    from sphinx_markdown_builder.translator import MarkdownTranslator
+
+ROOT = Path(__file__).parents[1]
 
 project = "flask-profile-api"
 author = "The flask-profile-api authors"
-version = release = version_of("flask-profile-api")
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+copyright = f"2026, {author}"
+version = release = version_of(project)
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_llm.txt",  # llms-full.txt, and each page as Markdown
+]
 exclude_patterns = ["_build"]
 html_theme = "furo"
-html_title = project
+html_title = f"{project} {version}"
+html_static_path = ["_static"]
+html_css_files = ["manual.css"]
 html_copy_source = False
+html_baseurl = "https://flask-profile-api.readthedocs.io/en/latest/"
 autodoc_typehints = "description"
-autodoc_member_order = "bysource"
+autodoc_typehints_description_target = "documented"
 myst_heading_anchors = 3
+llms_txt_full_build = True
+llms_txt_override_source = "index"
+llms_txt_suffix_mode = "replace"
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+
+def profile_fields() -> Iterator[str]:
+    """Yield a table of the fields of ``ProfileSchema`` and their columns in ``ProfileMixin``."""
+    yield from (
+        "| field | type | length | null | default | writable |",
+        "|---|---|---|---|---|---|",
+    )
+    types = {
+        Identifier: "integer",
+        UtcDateTime: "string, RFC 3339",
+        fields.Boolean: "boolean",
+        fields.Field: "string",
+    }
+
+    class Base(DeclarativeBase):
+        pass
+
+    class User(ProfileMixin, Base):
+        __tablename__ = "user"
+
+    for name, field in ProfileSchema().fields.items():
+        column = User.__table__.columns[name]
+        length = getattr(column.type, "length", None)
+        cells = (
+            f"`{name}`",
+            next(text for type_, text in types.items() if isinstance(field, type_)),
+            f"at most {length}" if length else "",
+            "yes" if column.nullable else "no",
+            describe_default(column),
+            "no" if field.dump_only else "yes",
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+def describe_default(column: Column[object]) -> str:
+    """Return the default of a column, or nothing if a value is required."""
+    if column.default is None:
+        return "`null`" if column.nullable else ""
+    is_constant = column.default.is_scalar
+    return f"`{json.dumps(column.default.arg)}`" if is_constant else "when the user is created"
 
 
 def settings() -> Iterator[str]:
-    """Yield the README's table of settings, which a test compares with the code."""
-    section = README.split("\n## Configuration\n")[1]
-    yield from re.findall(r"^\|.*\|$", section.split("\n## ")[0], re.MULTILINE)
-
-
-def answers() -> Iterator[str]:
-    """Yield the table of answers, of the code that gives them."""
-    yield from ("| status | body | reason, in `WWW-Authenticate` |", "|---|---|---|")
-    rows = {
-        (answer.status, answer.render(method=method, media_type="text/plain"), answer.reason or "")
-        for answer in ERROR_RESPONSES.values()
-        for method in (("GET", "PATCH") if answer.body_of_writes else ("GET",))
-    }
-    for status, body, reason in sorted(rows):
-        # What a schema refuses has a body for each field.
-        shown = body if json.loads(body) else '{"<field>": ["<message>"]}'
-        yield f"| {status} | `{shown}` | {reason} |"
+    """Yield a definition of each setting, from the README's table, which a test compares."""
+    section = (ROOT / "README.md").read_text().split("\n## Configuration\n")[1].split("\n## ")[0]
+    for row in re.findall(r"^\| `(.*)` \| (.*) \| (.*) \| (.*) \|$", section, re.MULTILINE):
+        key, type_, default, meaning = row
+        yield from (f"```{{confval}} {key}", f":type: {type_}", f":default: {default}")
+        yield from ("", f"{meaning[0].upper()}{meaning[1:]}.", "```", "")
 
 
 def commands() -> Iterator[str]:
@@ -65,19 +113,26 @@ def commands() -> Iterator[str]:
 
 
 class FromCode(Directive):
-    """A part of the reference that is made of the code, so that it cannot lie."""
+    """A part of the reference that is made of the code, so that both agree."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Return what one of the functions above yields."""
-        makers = {"settings": settings, "answers": answers, "commands": commands}
+        makers = {"fields": profile_fields, "settings": settings, "commands": commands}
         made = nodes.container()
         lines = StringList([*makers[self.arguments[0]]()], source="the code")
         self.state.nested_parse(lines, self.content_offset, made)
         return made.children
 
 
+def visit_abbreviation(translator: MarkdownTranslator, node: nodes.abbreviation) -> None:
+    """Keep the text of an abbreviation, such as the ``*`` in a signature."""
+    translator.add(node.astext())
+    raise nodes.SkipNode
+
+
 def setup(app: Sphinx) -> None:
-    """Tell Sphinx of the directive."""
+    """Add the directive, and the one kind of node that the Markdown builder does not know."""
     app.add_directive("from-code", FromCode)
+    app.add_node(nodes.abbreviation, override=True, markdown=(visit_abbreviation, None))

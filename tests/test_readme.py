@@ -7,25 +7,20 @@ import json
 import re
 import shlex
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 
-from flask_profile.error_responses import ERROR_RESPONSES
+import documents
+from documents import DOCS, ROOT, read_table
+from flask_profile import ProfileSchema
 from flask_profile.settings import Settings
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+README = documents.README.read_text()
+MANUAL = "https://flask-profile-api.readthedocs.io/en/latest"
 
 
 def find_blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-
-
-def read_table(heading):
-    """Return the cells of the first table below a heading, without the table's header."""
-    rows = re.findall(r"^\|(.*)\|$", README.split(f"## {heading}\n")[1].split("\n## ")[0], re.M)
-    return [[cell.strip() for cell in row.split(" | ")] for row in rows[2:]]
 
 
 def test_the_first_block_is_the_quickstart_in_at_most_thirty_lines():
@@ -35,7 +30,10 @@ def test_the_first_block_is_the_quickstart_in_at_most_thirty_lines():
 
 
 def test_the_settings_match_the_code():
-    documented = {row[0].strip("`"): row[1].strip("`") for row in read_table("Configuration")}
+    documented = {
+        row[0].strip("`"): row[2].strip("`")
+        for row in read_table(documents.README, "Configuration")
+    }
     assert list(documented) == [f"PROFILE_{field.name.upper()}" for field in fields(Settings)]
     for field in fields(Settings):
         if field.default is not None:
@@ -43,46 +41,60 @@ def test_the_settings_match_the_code():
             assert ast.literal_eval(value) == field.default
 
 
-def test_the_responses_match_the_code():
-    responses = {
-        (row.status, row.render(method=method, media_type="text/plain", limit=102_400))
-        for row in ERROR_RESPONSES.values()
-        for method in ("GET", "PATCH")
-        if row.body and not (method == "PATCH" and "{method}" in str(row.body))
-    }
-    reading = read_table("What a client gets")[1:]
-    editing = read_table("Let users keep it up to date")
-    (schemas,) = (row for row in editing if "<field>" in row[2])
-    assert schemas[1] == "400"
-    rows = [row for row in reading + editing if row is not schemas]
-    assert {(int(status), body.strip("`")) for _, status, body in rows} == responses
+def test_the_responses_are_among_those_of_the_reference():
+    responses = [row[1:] for row in read_table(documents.README, "Responses")]
+    complete = [row[1:] for row in read_table(DOCS / "reference.md", "Responses")]
+    assert len(responses) == 10
+    assert all(response in complete for response in responses)
 
 
-def test_the_profile_is_in_the_format_of_json_dumps():
+def test_the_profile_has_the_documented_fields():
     (profile,) = find_blocks("json")
-    assert json.dumps(json.loads(profile)) == profile.strip()
+    assert list(json.loads(profile)) == list(ProfileSchema().fields)
 
 
 def test_the_ratios_match_the_measurements():
-    measurements = (ROOT / "docs/performance.md").read_text().split("## In process")[1]
+    summary, measurements = (DOCS / "performance.md").read_text().split("## In process")
 
     def read_medians(contender):
         cells = measurements.split(f"| {contender} |")[1].split(" | ")
         return float(cells[0].replace(",", "")), float(cells[3].replace(",", ""))
 
     ratios = [
-        f"{theirs / ours:.1f}"
-        for contender in ("by hand", "Django REST framework + SimpleJWT")
-        for theirs, ours in zip(read_medians(contender), read_medians("**ours**"), strict=True)
+        f"{theirs / ours:.1f} times"
+        for theirs, ours in zip(read_medians("by hand"), read_medians("**ours**"), strict=True)
     ]
-    (sentence,) = re.findall(r"what a profile costs .*? times\.", README, re.DOTALL)
-    assert re.findall(r"\d\.\d", sentence) == ratios
+    for document in (README, summary):
+        (sentence,) = re.findall(r"the same view.*?PostgreSQL", document, re.DOTALL | re.I)
+        assert re.findall(r"\d\.\d times", sentence) == ratios
 
 
 @pytest.mark.parametrize("command", find_blocks("sh"))
 def test_a_shell_block_is_a_single_line(command):
     assert command.count("\n") == 1
     assert shlex.split(command)
+
+
+def test_it_has_at_most_two_hundred_lines():
+    assert len(README.splitlines()) <= 200
+
+
+def test_each_link_and_image_is_absolute():
+    targets = re.findall(r"\]\((.*?)\)", README)
+    assert targets
+    assert all(target.startswith("https://") for target in targets)
+
+
+def test_each_link_to_this_project_leads_to_a_page_or_file():
+    """The pages of the manual have the names of their sources; headings become anchors."""
+    pages = re.findall(rf"{MANUAL}/(?:([a-z-]+)\.html)?(?:#([a-z-]+))?\)", README)
+    files = re.findall(r"/(?:blob/)?main/([^)#]+)\)", README)
+    assert files
+    assert all((ROOT / file).is_file() for file in files)
+    for name, anchor in pages:
+        page = (DOCS / f"{name or 'index'}.md").read_text()
+        headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
+        assert not anchor or anchor in {title.lower().replace(" ", "-") for title in headings}
 
 
 def test_no_document_says_to_install_the_unrelated_flask_profile_package():

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import itertools
-import re
 import subprocess
 import tempfile
 from pathlib import Path
 
+from browser_account import check_avatar, check_badges_and_failures, check_deletion
 from browser_host import launch_chromium
-from browser_page import check_copy, check_docs, check_errors, check_keyboard
-from browser_profile import (
-    check_avatar,
-    check_badges_and_failures,
-    check_deletion,
-    check_edits,
-    check_sign_in,
+from browser_page import (
+    check_copy,
+    check_docs,
+    check_errors,
+    check_history,
+    check_keyboard,
+    check_scrolling,
 )
+from browser_profile import check_edits, check_reading, check_sign_in
 from browser_visit import SIZES, Visit, set_environment, visit_demo
 
 AXE = "axe-core@4.14.1"
@@ -25,19 +26,24 @@ AXE = "axe-core@4.14.1"
 def check_full_demo(visit: Visit, folder: Path) -> None:
     """Use all controls of the demo with its own settings."""
     visit.page.goto(visit.origin)
-    visit.page.locator("#wire .errors button").first.wait_for()
+    visit.page.locator("#errors .errors button").first.wait_for()
+    assert visit.text("#wire-title") == "POST /api/profile/"
     visit.audit("signed out")
     visit.expect_errors()
-    refused = "GET /api/profile/avatar/"
-    check_errors(visit, folder, get=True, refused=refused, signed_in=False)
+    refused = "PUT /api/profile/"
+    check_scrolling(visit)
+    check_errors(visit, folder, get=False, refused=refused, signed_in=False)
     check_sign_in(visit)
     visit.audit("signed in")
-    token = re.findall("Bearer (.+)", visit.text("#request"))[0]
-    check_errors(visit, folder, get=True, refused=refused, signed_in=True)
-    visit.audit("the wire, filled")
-    check_copy(visit)
+    token = check_copy(visit)
+    check_errors(visit, folder, get=False, refused=refused, signed_in=True)
+    visit.audit("an error")
+    check_reading(visit)
     check_edits(visit, folder)
     check_avatar(visit, folder)
+    visit.sign_out()
+    visit.sign_in("alice_wonder")
+    check_history(visit)
     visit.sign_out()
     check_badges_and_failures(visit, folder)
     check_deletion(visit, folder)

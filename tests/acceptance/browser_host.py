@@ -57,6 +57,7 @@ def serve_demo(folder: Path, page: str = "") -> Iterator[tuple[str, list[tuple[s
         log.append((request.method, request.path, response.status_code))
         return response
 
+    sys.path.append("examples/demo")  # The modules that app.py imports.
     module = runpy.run_path("examples/demo/app.py", run_name="demo")
     app: Flask = module["create_app"](str(folder))
     app.add_url_rule("/uploads", view_func=lambda: page)

@@ -133,9 +133,20 @@ class Visit:
         assert "eyJ" not in html, html
         assert "wonder" not in self.page.locator("#profile").inner_html().lower()
 
+    def is_in_view(self, selector: str) -> bool:
+        """Return whether the top of an element is inside the window."""
+        top = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect().top"
+        return bool(self.page.evaluate(f"{top} >= 0 && {top} < innerHeight"))
+
+    def copy_curl(self) -> str:
+        """Copy the curl command with the button, and return it."""
+        self.page.click("#copy")
+        self.page.locator("#copied", has_text="Copied").wait_for()
+        return str(self.page.evaluate("navigator.clipboard.readText()"))
+
     def run_curl(self, folder: Path, *changes: tuple[str, str]) -> tuple[str, str]:
-        """Run the displayed curl command in a shell; return the status line and the body."""
-        command = self.page.locator("#curl").text_content() or ""
+        """Run the copied curl command in a shell; return the status line and the body."""
+        command = self.copy_curl()
         for old, new in changes:
             assert old in command, command
             command = command.replace(old, new)
@@ -152,6 +163,7 @@ class Visit:
         line, curl_body = self.run_curl(folder)
         assert line == shown.split("\n")[0], (line, shown)
         assert (json.loads(curl_body) if curl_body else "") == (json.loads(body) if body else "")
+        assert self.text("#status") == line.split()[1]
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from manual_tables import format_table, write_table
 
 CLIENTS = 50
 LEVELS = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
-HEAD = ("database", "isolation level", "user by", "200", "503", "other", "lost updates")
+HEAD = ("database", "isolation level", "read by", "200", "503", "other", "lost")
 
 
 class AddingSchema(ProfileSchema):

@@ -67,7 +67,7 @@ class EditableProfile(ProfileSchema):
 
 
 def make_app(url: str, prepare: Callable[[Flask], Listen | None]) -> tuple[Flask, SQLAlchemy]:
-    """Make a host with a view of its own beside the profile."""
+    """Make a host with the profile and a view of its own."""
     app = Flask(__name__)
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["JWT_SECRET_KEY"] = "a secret of more than thirty-two bytes"

@@ -30,9 +30,9 @@ HERE = Path(__file__).parent
 FAILURE = '500 {"error": "The profile could not be loaded."}'
 UNAVAILABLE = '503 {"error": "The profile is temporarily unavailable."}'
 SUCCESS = "200"
-HARMLESS = {"none", "all its backends are terminated"}  # All others must cause failures.
+HARMLESS = {"none", "backends terminated"}  # All others must cause failures.
 RESULT = ("200", "500", "503", "other", "slowest")
-HEAD = ("fault", *RESULT, f"after it: {RESULT[0]}", *RESULT[1:])
+HEAD = ("fault", *RESULT, f"then {RESULT[0]}", *RESULT[1:])
 
 SET_UP = """
 from faults_host import User, create_app, db
@@ -184,12 +184,12 @@ def main() -> None:
         workers = server.workers()
         faults: dict[str, Callable[[], AbstractContextManager[None]]] = {
             "none": nullcontext,
-            "PostgreSQL is stopped": lambda: stop_postgres(postgres, "fast"),
-            "PostgreSQL crashes": lambda: stop_postgres(postgres, "immediate"),
-            "PostgreSQL is restarted": lambda: restart_postgres(postgres),
-            "all its backends are terminated": lambda: terminate_backends(postgres),
-            "the host holds the whole pool": server.hold_pool,
-            "another transaction locks the table": lambda: lock_table(postgres),
+            "PostgreSQL stopped": lambda: stop_postgres(postgres, "fast"),
+            "PostgreSQL crashed": lambda: stop_postgres(postgres, "immediate"),
+            "PostgreSQL restarted": lambda: restart_postgres(postgres),
+            "backends terminated": lambda: terminate_backends(postgres),
+            "pool exhausted": server.hold_pool,
+            "table locked": lambda: lock_table(postgres),
         }
         for fault, begin in faults.items():
             load = server.start_load(options.seconds + 1)

@@ -54,7 +54,7 @@ NOISE = Image.effect_noise((SIDE, SIDE), 90)  # Makes each file several kilobyte
 # The event before a kill. A kill at a random moment (None) rarely hits the short time between the
 # change of the storage and the change of the database.
 EVENTS = ["created", "removed", None]
-HEAD = ("database", "changes", "kills", "cut off", "of these made", "orphans", "rows checked")
+HEAD = ("database", "changes", "kills", "cut off", "committed", "orphans", "rows checked")
 
 
 class State(NamedTuple):
@@ -173,7 +173,7 @@ class Client(threading.Thread):
             return Change("DELETE", "", b"", DELETED)
         if kind == "PATCH":
             name = f"number {number}"
-            # A merge into the JSON column: it has two members, whatever came before.
+            # A merge into the JSON column: it has two members, independent of its old value.
             prefs = {"name": name, f"member {number % 2}": number, f"member {1 - number % 2}": None}
             body = json.dumps({"first_name": name, "last_name": name, "prefs": prefs}).encode()
             return Change(kind, "", body, before._replace(name=name))

@@ -10,59 +10,28 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from processes import free_port, is_listening, wait_until
+from processes import free_port
+from web_servers import run_gunicorn, run_nginx
 
 HERE = Path(__file__).parent
 CODINGS = ("identity", "gzip", "br", "deflate", "zstd")
 
 
-@contextmanager
-def run(command: list[str], port: int, **options: object) -> Iterator[int]:
-    """Run a server until the end of the block."""
-    process = subprocess.Popen(command, **options)  # type: ignore[call-overload]
-    try:
-        wait_until(lambda: is_listening(port))
-        yield port
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def run_app(folder: Path, app: str) -> AbstractContextManager[int]:
-    port = free_port()
-    command = [sys.executable, "-m", "gunicorn", app, f"--bind=127.0.0.1:{port}"]
-    return run([*command, "--log-level=warning"], port, cwd=folder)
-
-
-def run_nginx(folder: Path, app_port: int) -> AbstractContextManager[int]:
-    port = free_port()
-    paths = "".join(
-        f"{name}_temp_path {folder};"
-        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    config = folder / "nginx.conf"
-    config.write_text(
-        f"""daemon off; pid {folder}/nginx.pid; error_log stderr; events {{}}
-http {{
-    {paths} access_log off;
-    gzip on; gzip_types application/json; gzip_min_length 1; gzip_proxied any;
+def write_http(app_port: int, port: int) -> str:
+    """Return the configuration of an nginx that compresses all responses of an app."""
+    return f"""gzip on; gzip_types application/json; gzip_min_length 1; gzip_proxied any;
     server {{
         listen 127.0.0.1:{port};
         location / {{ proxy_pass http://127.0.0.1:{app_port}; }}
     }}
-}}
 """
-    )
-    return run(["nginx", "-p", str(folder), "-c", str(config)], port)
 
 
 def request(port: int, token: str, method: str, **headers: str) -> tuple[int, str, str]:
@@ -107,10 +76,15 @@ def main() -> None:
         from proxy_host import add_user
 
         token = add_user()
-        app_port = stack.enter_context(run_app(folder, "proxy_host:create_app()"))
-        nginx_port = stack.enter_context(run_nginx(folder, app_port))
-        compressing = "proxy_host:create_app(compresses=True)"
-        compressing_port = stack.enter_context(run_app(folder, compressing))
+        app_port, nginx_port, compressing_port = (free_port() for _ in range(3))
+        for app, port in (
+            ("proxy_host:create_app()", app_port),
+            ("proxy_host:create_app(compresses=True)", compressing_port),
+        ):
+            arguments = [app, "--log-level=warning"]
+            stack.enter_context(run_gunicorn(arguments, port, cwd=folder))
+        http = write_http(app_port, nginx_port)
+        stack.enter_context(run_nginx(folder, http, nginx_port))
         check("gunicorn", app_port, token)
         check("nginx with gzip", nginx_port, token)
         check("Flask-Compress", compressing_port, token)

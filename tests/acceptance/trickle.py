@@ -37,7 +37,7 @@ from manual_tables import format_table, write_table
 CLIENTS, ROUNDS = 30, 8
 IMAGE = BytesIO()
 Image.new("RGB", (64, 64)).save(IMAGE, "PNG")
-HEAD = ("database", "callback", "method", "connections held", "in transaction", "others served")
+HEAD = ("database", "callback", "method", "connections", "transactions", "served")
 # The transactions that a server itself counts.
 COUNTS = {
     "postgresql": "SELECT count(*) FROM pg_stat_activity "
@@ -57,14 +57,12 @@ def use_session(db: SQLAlchemy, model: type[Any]) -> Any:
 
 # The callbacks of a host; each but the first opens a transaction while the token is verified.
 CALLBACKS: dict[str, Prepare] = {
-    "no callback": lambda _jwt, _db, _model: None,
-    "a blocklist": lambda jwt, db, model: jwt.token_in_blocklist_loader(
+    "none": lambda _jwt, _db, _model: None,
+    "blocklist": lambda jwt, db, model: jwt.token_in_blocklist_loader(
         lambda *_: use_session(db, model) is None
     ),
-    "a user loader": lambda jwt, db, model: jwt.user_lookup_loader(
-        lambda *_: use_session(db, model)
-    ),
-    "a claims verification": lambda jwt, db, model: jwt.token_verification_loader(
+    "user loader": lambda jwt, db, model: jwt.user_lookup_loader(lambda *_: use_session(db, model)),
+    "claims verification": lambda jwt, db, model: jwt.token_verification_loader(
         lambda *_: use_session(db, model) is not None
     ),
 }
