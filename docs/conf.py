@@ -91,13 +91,24 @@ def describe_default(column: Column[object]) -> str:
     if column.default is None:
         return "`null`" if column.nullable else ""
     is_constant = column.default.is_scalar
-    return f"`{json.dumps(column.default.arg)}`" if is_constant else "when the user is created"
+    return (
+        f"`{json.dumps(column.default.arg)}`"
+        if is_constant
+        else "when the user is created"
+    )
 
 
 def settings() -> Iterator[str]:
     """Yield a definition of each setting, from the README's table, which a test compares."""
-    section = (ROOT / "README.md").read_text().split("\n## Configuration\n")[1].split("\n## ")[0]
-    for row in re.findall(r"^\| `(.*)` \| (.*) \| (.*) \| (.*) \|$", section, re.MULTILINE):
+    section = (
+        (ROOT / "README.md")
+        .read_text()
+        .split("\n## Configuration\n")[1]
+        .split("\n## ")[0]
+    )
+    for row in re.findall(
+        r"^\| `(.*)` \| (.*) \| (.*) \| (.*) \|$", section, re.MULTILINE
+    ):
         key, type_, default, meaning = row
         yield from (f"```{{confval}} {key}", f":type: {type_}", f":default: {default}")
         yield from ("", f"{meaning[0].upper()}{meaning[1:]}.", "```", "")
@@ -126,7 +137,9 @@ class FromCode(Directive):
         return made.children
 
 
-def visit_abbreviation(translator: MarkdownTranslator, node: nodes.abbreviation) -> None:
+def visit_abbreviation(
+    translator: MarkdownTranslator, node: nodes.abbreviation
+) -> None:
     """Keep the text of an abbreviation, such as the ``*`` in a signature."""
     translator.add(node.astext())
     raise nodes.SkipNode
