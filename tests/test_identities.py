@@ -24,7 +24,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import Integer, UserDefinedType
 
 from conftest import model_with_id
-from contract import NOT_FOUND
+from contract import FAILED, NOT_FOUND
 from flask_profile import ConfigurationError, ProfileMixin
 from flask_profile.errors import UserNotFoundError
 from flask_profile.identities import identity_parser
@@ -180,6 +180,24 @@ def test_an_identity_matches_case_sensitively_in_every_collation(host):
     host_app = host(model=model, PROFILE_IDENTITY_FIELD="username").add()
     assert host_app.post("john_doe").status_code == 200
     assert host_app.post("JOHN_DOE").json == NOT_FOUND
+
+
+def test_the_row_of_another_user_is_not_returned(host, caplog):
+    """A connection that processes share by mistake returns the results of other requests."""
+    shared = host().add().add(id=2, username="jane_doe", email="jane@example.com")
+    with shared.app.app_context():
+        engine = shared.db.engine
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def ask_for_jane(_connection, _cursor, statement, parameters, *_):
+        if isinstance(parameters, dict):
+            return statement, dict.fromkeys(parameters, 2)
+        return statement, type(parameters)([2])
+
+    assert shared.post("2").status_code == 200
+    response = shared.post("1")
+    assert (response.status_code, response.json) == (500, FAILED)
+    assert "several processes share one connection" in caplog.text
 
 
 def test_an_identity_that_matches_two_users_returns_500(host):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
@@ -74,16 +75,23 @@ def too_large() -> BodyTooLargeError:
     return BodyTooLargeError(limit - (request.content_length is None))
 
 
+# The failures of this machine, such as a full disk for the temporary file of an upload.
+_OWN_FAILURES = {errno.EACCES, errno.EMFILE, errno.ENOENT, errno.ENOSPC, errno.EROFS}
+
+
 def refuse_failures(read: Callable[[], _T], *, broken: type[RefusalError]) -> _T:
     """Return what a function reads from the body, and raise ``broken`` for any failure.
 
-    For an incomplete body, each WSGI server raises exceptions of its own.
+    For an incomplete body, each WSGI server raises exceptions of its own. Failures of this machine
+    are raised as they are.
     """
     try:
         return read()
     except RequestEntityTooLarge as error:
         raise too_large() from error
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _OWN_FAILURES:
+            raise
         raise broken from error
 
 

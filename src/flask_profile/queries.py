@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import DeclarativeBase, Mapper, Session
     from sqlalchemy.orm.strategy_options import _AbstractLoad  # pyright: ignore[reportPrivateUsage]
 
+_OTHER_USER = (
+    "The database has returned another user than the one of the token. Do several processes share "
+    "one connection? After a fork, call db.engine.dispose(close=False) in each of them."
+)
+
 
 class ProfileQuery:
     """The statement that reads a user, created once for an app, its model and a schema.
@@ -91,15 +96,21 @@ class ProfileQuery:
         return self._take(self.execute_in(session, self._statement, {"identity": key}, bind=bind))
 
     def require_same_key(self, user: Any, identity: object) -> Any:
-        """Return a user if it has exactly this identity, or raise UserNotFoundError.
+        """Return a user if it has exactly this identity.
 
-        The collation of a column may find "ALICE " for "alice".
+        Raises:
+            UserNotFoundError: If there is no user, or the collation of the column has found
+                "ALICE " for "alice".
+            RuntimeError: If the user has another number. Where processes share a connection by
+                mistake, its results are those of other requests.
         """
         if user is None:
             raise UserNotFoundError
         key = get_value(user, self.key)
         if isinstance(key, (str, uuid.UUID)) and str(key) != identity:
             raise UserNotFoundError
+        if isinstance(key, int) and str(key) != str(identity):
+            raise RuntimeError(_OTHER_USER)
         return user
 
     @cached_property

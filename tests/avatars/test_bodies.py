@@ -7,6 +7,7 @@ import json
 import shutil
 import socket
 import subprocess
+import tempfile
 from io import BytesIO
 
 import pytest
@@ -26,6 +27,7 @@ from contract import (
     AVATAR_URL,
     BROKEN_IMAGE_BODY,
     MISSING_FILE_BODY,
+    NOT_SAVED,
     UNSUPPORTED_IMAGE_BODY,
     too_large,
 )
@@ -44,6 +46,15 @@ def ignore_unclosed_files(test):
     """Ignore a warning: Werkzeug does not close the files of a form that ends too early."""
     ignored = pytest.mark.filterwarnings("ignore:Unclosed file <tempfile:ResourceWarning")
     return ignored(pytest.mark.usefixtures("collect_garbage")(test))
+
+
+@ignore_unclosed_files
+def test_a_full_disk_is_not_the_fault_of_the_client(make_avatars, monkeypatch):
+    avatars = make_avatars()
+    monkeypatch.setattr(tempfile, "tempdir", "/a directory that does not exist")
+    form = build_form(AVATAR_DISPOSITION, encode_padded(600_000))
+    response = avatars.put(form, content_type=FORM_TYPE)
+    assert (response.status_code, response.json) == (500, NOT_SAVED)
 
 
 @pytest.mark.usefixtures("no_logged_errors")

@@ -126,7 +126,6 @@ REFUSED = [
     ({"nickname": "Root"}, {"nickname": NOT_VALID_VALUE}),
     ({"nickname": "x" * 10}, {"nickname": TOO_LONG}),
     ({"alias": "x" * 10}, {"alias": TOO_LONG}),
-    ({"small": 2**63}, {"small": out_of_range(63)}),
     ({"phone": "12"}, {"phone": NOT_VALID_VALUE}),
     ({"strict_phone": "12"}, {"strict_phone": NOT_VALID_VALUE}),
     ({"color": "BLU"}, {"color": ["Must be one of: RED."]}),
@@ -138,11 +137,13 @@ REFUSED = [
 ]
 
 
-def test_what_the_model_refuses_is_a_400_of_the_field(editable_host):
+def test_what_the_model_refuses_is_a_400_of_the_field(database, editable_host):
     host = editable_host(model=make_validating_model, PROFILE_SCHEMA=ValidatingSchema)
     before = read_users(host)
     for body, messages in REFUSED:
         assert (body, *parse(patch(host, body))) == (body, 400, messages)
+    bits = 63 if database.startswith("sqlite") else 31
+    assert parse(patch(host, {"small": 2**63})) == (400, {"small": out_of_range(bits)})
     assert read_users(host) == before
 
 
