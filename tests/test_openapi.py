@@ -340,6 +340,25 @@ LOCATIONS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("config", "methods"),
+    [
+        ({}, {"patch"}),
+        ({"JWT_TOKEN_LOCATION": ["json"]}, {"get", "post", "patch", "head"}),
+        ({"JWT_TOKEN_LOCATION": ["cookies"]}, {"patch"}),
+        (
+            {"JWT_TOKEN_LOCATION": ["cookies"], "JWT_CSRF_CHECK_FORM": True},
+            {"post", "patch"},
+        ),
+        ({"JWT_CSRF_CHECK_FORM": True}, {"patch"}),
+    ],
+)
+def test_a_body_that_may_have_a_token_may_be_too_large(config, methods, host):
+    app = host(PROFILE_METHODS=["GET", "POST", "PATCH"], **config).app
+    path = openapi_spec(app)["paths"]["/api/profile/"]
+    assert {name for name in path if "413" in path[name]["responses"]} == methods
+
+
 @pytest.mark.parametrize(("config", "schemes", "security"), LOCATIONS)
 def test_the_token_locations_are_security_schemes(config, schemes, security, host):
     document = openapi_spec(host(**config).app)

@@ -42,7 +42,7 @@ from .responses import (
     describe_errors,
     describe_successes,
 )
-from .security import security_requirements
+from .security import reads_body, security_requirements
 
 if TYPE_CHECKING:
     from ..resource import Endpoint
@@ -168,6 +168,8 @@ def _possible_errors(
     """Return the errors that a request may cause, in the order of the table of responses."""
     settings = endpoint.resource.settings
     possible: set[type[BaseException]] = {*operation.refusals}
+    if reads_body(method):
+        possible.add(BodyTooLargeError)
     if settings.require_json and method == "POST":
         possible.add(UnsupportedMediaTypeError)
     if settings.require_active:

@@ -31,6 +31,14 @@ def security_requirements(method: str, body: JsonObject) -> list[dict[str, list[
     ]
 
 
+def reads_body(method: str) -> bool:
+    """Tell whether the app reads the body of a request for a token or a CSRF token."""
+    if "json" in jwt_config.token_location:
+        return True
+    checks_csrf = jwt_config.cookie_csrf_protect and method in jwt_config.csrf_request_methods
+    return "cookies" in jwt_config.token_location and checks_csrf and jwt_config.csrf_check_form
+
+
 def token_property() -> JsonObject:
     """Return the property of a JSON body that has the token, if the app reads it there."""
     if "json" not in jwt_config.token_location:
