@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import re
 import runpy
+import shutil
+import subprocess
 import sys
+import urllib.request
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from flask_jwt_extended import create_access_token
 
 from conftest import JOHN_AS_JSON
 from contract import JOHN_PROFILE
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+sys.path.append(str(EXAMPLES / "demo"))  # The modules that app.py imports.
 ALICE_AS_JSON = (
     '{"id": 42, "username": "alice_wonder", "email": "alice@example.com", "first_name": "Alice", '
     '"last_name": "Wonder", "number_phone": "5551234567", "avatar": "/media/avatars/alice.png", '
@@ -38,18 +44,27 @@ def sign_in(demo, email, password="demo-password"):
     return demo["app"].test_client().post("/api/sign-in/", json=credentials)
 
 
+def create_token(demo, identity):
+    with demo["app"].app_context():
+        return create_access_token(identity)
+
+
 def post_profile(demo, token):
     headers = {"Authorization": f"Bearer {token}"}
     return demo["app"].test_client().post("/api/profile/", headers=headers)
 
 
-@pytest.mark.parametrize(
-    ("email", "expected"),
-    [("john@example.com", JOHN_AS_JSON), ("alice@example.com", ALICE_AS_JSON)],
-)
-def test_the_demo_serves_the_documented_users(email, expected, demo):
-    tokens = sign_in(demo, email).json
-    assert post_profile(demo, tokens["access"]).get_data(as_text=True) == expected
+@pytest.mark.parametrize(("identity", "expected"), [("1", JOHN_AS_JSON), ("42", ALICE_AS_JSON)])
+def test_the_demo_serves_the_documented_users(identity, expected, demo):
+    assert demo["app"].test_client().post("/api/demo-reset/", json={}).status_code == 204
+    assert post_profile(demo, create_token(demo, identity)).get_data(as_text=True) == expected
+
+
+def test_a_sign_in_returns_tokens_and_sets_the_time_of_the_last_login(demo):
+    tokens = sign_in(demo, "alice@example.com").json
+    last_login = post_profile(demo, tokens["access"]).json["last_login"]
+    age = datetime.now(timezone.utc) - datetime.fromisoformat(last_login.replace("Z", "+00:00"))
+    assert timedelta(0) <= age < timedelta(minutes=1)
     assert post_profile(demo, tokens["refresh"]).status_code == 401
 
 
@@ -137,6 +152,17 @@ def test_the_demo_lets_a_user_delete_the_account_and_brings_it_back(demo):
     assert sign_in(demo, "sara@example.com").status_code == 200
 
 
+def test_the_demo_locks_its_database_for_a_moment(demo):
+    client = demo["app"].test_client()
+    headers = {"Authorization": f"Bearer {create_token(demo, '1')}"}
+    assert client.post("/api/demo-lock/", data="{}").status_code == 415
+    assert client.post("/api/demo-lock/", json={}).status_code == 204
+    refused = client.patch("/api/profile/", headers=headers, json={"last_name": "Doe"})
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+    repeated = client.patch("/api/profile/", headers=headers, json={"last_name": "Doe"})
+    assert repeated.status_code == 200
+
+
 def test_the_secret_of_the_demo_is_readable_by_its_owner_only(demo):
     assert (demo["folder"] / "jwt_secret").stat().st_mode & 0o077 == 0
 
@@ -164,7 +190,7 @@ def test_the_demo_serves_everything_that_its_pages_need(path, demo):
     html = page.get_data(as_text=True)
     assert page.status_code == 200
     assert not re.search(r"<style|<script>|\sstyle=|\son\w+=|javascript:|//", html)
-    urls = re.findall(r'(?:href|src)="([^"]+)"', html)
+    urls = re.findall(r'(?:href|src)="([^"#]+)"', html)
     assert len(urls) >= 5
     for url in urls:
         with client.get(url) as response:
@@ -247,19 +273,40 @@ def test_the_page_has_the_url_of_the_profile_and_whether_avatars_are_enabled(
     html = app.test_client().get("/").get_data(as_text=True)
     assert 'data-profile="/me/"' in html
     assert 'data-avatar=""' in html
+    assert "POST /me/" in html
     with app.app_context():
         demo["db"].engine.dispose()
 
 
 def test_the_demo_prints_curl_commands(demo, capsys):
-    demo["print_curl_lines"](demo["app"], 5000)
+    demo["print_curl_lines"](demo["app"], "http://127.0.0.1:5000/")
     printed = capsys.readouterr().out
-    assert printed.startswith("Open http://127.0.0.1:5000/ in a browser")
     for title in ("alice_wonder", "john_doe", "no token", "a bad token", "a deleted user"):
         assert f"# {title}, " in printed
     for method in ("POST", "GET", "PATCH", "PUT", "DELETE"):
         assert f" -X {method} " in printed
     assert printed.count("curl ") >= 12
+
+
+@pytest.mark.parametrize(("options", "has_curl"), [([], False), (["--curl"], True)])
+def test_the_demo_prints_its_url_at_last(options, has_curl, tmp_path):
+    copy = tmp_path / "demo"
+    shutil.copytree(EXAMPLES / "demo", copy, ignore=shutil.ignore_patterns("instance"))
+    command = [sys.executable, str(copy / "app.py"), "--port", "0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            printed = []
+            for line in server.stdout:
+                printed.append(line)
+                if line.startswith("Open http://127.0.0.1:"):
+                    break
+            url = printed[-1].removeprefix("Open ").strip()
+            with urllib.request.urlopen(url) as response:
+                assert response.status == 200
+        finally:
+            server.terminate()
+        assert server.stdout.read() == ""
+    assert any("curl -w" in line for line in printed) == has_curl
 
 
 def test_the_quickstart_serves_a_profile(tmp_path, monkeypatch):
@@ -271,8 +318,6 @@ def test_the_quickstart_serves_a_profile(tmp_path, monkeypatch):
         user = JOHN_PROFILE | {"date_joined": None, "last_login": None}
         db.session.add(quickstart["User"](**user))
         db.session.commit()
-        from flask_jwt_extended import create_access_token
-
         headers = {"Authorization": f"Bearer {create_access_token('1')}"}
     assert app.test_client().post("/api/profile/", headers=headers).json["id"] == 1
     with app.app_context():

@@ -132,6 +132,8 @@ class Visit:
         html = self.page.content()
         assert "eyJ" not in html, html
         assert "wonder" not in self.page.locator("#profile").inner_html().lower()
+        values = "[...document.querySelectorAll('input')].map((input) => input.value).join('')"
+        assert self.page.evaluate(values) == ""
 
     def is_in_view(self, selector: str) -> bool:
         """Return whether the top of an element is inside the window."""

@@ -1,39 +1,25 @@
-// Deletion of the account: the password is asked for again, which gives a fresh token.
+// Deletion of the account: the page asks for the password again, to get a fresh token.
 
-import { bearer, json, problem, send } from "./http.js";
+import { bearer, json, JSON_TYPE, problem } from "./http.js";
 import { run, say } from "./messages.js";
-import { show } from "./wire.js";
+import { card, part, profile, session, toggle } from "./profile.js";
+import { transfer } from "./wire.js";
 
-const card = document.querySelector("#profile");
-const form = card.querySelector("#confirm");
-const opener = card.querySelector("#delete");
-const password = form.querySelector("input");
+const form = part("confirm");
+const password = part("confirm-password");
 const { profile: url, signIn } = document.body.dataset;
 
-let session;
-
-/** Offer the deletion to the user who is signed in, if the server allows it. */
-export function offerDeletion(signedIn, methods) {
-  session = signedIn;
-  opener.hidden = !methods.includes("DELETE");
-  close();
-}
-
-function close() {
-  form.hidden = true;
-  form.reset();
-}
-
-opener.addEventListener("click", () => {
+part("delete").addEventListener("click", () => {
   say(card, "");
-  form.hidden = false;
+  form.reset();
+  toggle(form, true);
   password.focus();
 });
 
-form.querySelector("#keep").addEventListener("click", () => {
+part("keep").addEventListener("click", () => {
   say(card, "");
-  close();
-  opener.focus();
+  toggle(form, false);
+  part("delete").focus();
 });
 
 form.addEventListener("submit", (event) => {
@@ -42,24 +28,23 @@ form.addEventListener("submit", (event) => {
 });
 
 async function deleteAccount() {
-  const email = card.querySelector("[data-field=email]").textContent;
-  const confirmed = await send({
+  const { email } = profile;
+  const confirmed = await transfer({
     method: "POST",
     url: signIn,
-    headers: { "Content-Type": "application/json" },
+    headers: JSON_TYPE,
     body: JSON.stringify({ email, password: password.value }),
   });
-  show(confirmed);
   if (confirmed.status !== 200) {
-    say(card, "This is not the password.", "error");
+    say(card, "Not deleted. The password is wrong; enter it again.", "error");
     return password.focus();
   }
-  const exchange = await send({ method: "DELETE", url, headers: bearer(json(confirmed).access) });
-  show(exchange);
-  if (exchange.status !== 204) return say(card, problem(exchange), "error");
-  close();
+  const headers = bearer(json(confirmed).access);
+  const exchange = await transfer({ method: "DELETE", url, headers });
+  if (exchange.status !== 204) return say(card, `Not deleted. ${problem(exchange)}`, "error");
+  form.reset();
   for (const button of document.querySelectorAll("#sign-in [data-email]")) {
     if (button.dataset.email === email) button.parentElement.remove();
   }
-  session.end("The account is deleted.", "info");
+  session.end("The account is deleted. To bring it back, reset the demo.", "info");
 }

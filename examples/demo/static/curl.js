@@ -1,6 +1,6 @@
 // A request as a command for a shell.
 
-/** Quote a word for a POSIX shell: in single quotes nothing but these is special. */
+/** Quote a word for a POSIX shell: in single quotes, only a single quote is special. */
 const quote = (word) => `'${word.replaceAll("'", "'\\''")}'`;
 
 export function curl({ method, url, headers, body }) {

@@ -1,75 +1,120 @@
-// The buttons that provoke an error: each names the status that it expects.
+// The buttons that provoke an error. Each names the status that it expects.
 
-import { bearer, json, send } from "./http.js";
-import { run, say } from "./messages.js";
-import { show } from "./wire.js";
+import { bearer, json, JSON_TYPE, send } from "./http.js";
+import { rest, run } from "./messages.js";
+import { note, reveal, transfer } from "./wire.js";
 
-const panel = document.querySelector("#wire");
-const { profile, avatar, tokens, refresh } = document.body.dataset;
+const panel = document.querySelector("#errors");
+const wire = document.querySelector("#wire");
+const { profile: url, tokens, refresh, lock } = document.body.dataset;
+const CHANGE = JSON.stringify({ last_name: "Changed" });
+const TOO_LONG = JSON.stringify({ last_name: "x".repeat(100 * 1024) });
 
-/** Make the buttons; `session` holds the tokens of who is signed in, `methods` what is allowed. */
+/** Make the buttons; `session` has the tokens of the user, `methods` are the allowed methods. */
 export function offerErrors(session, methods) {
-  const reading = {
-    method: methods.includes("GET") ? "GET" : "POST",
-    url: profile,
-    headers: methods.includes("GET") ? {} : { "Content-Type": "application/json" },
-  };
-  const withToken = (token) => ({
-    ...reading,
-    headers: { ...bearer(token), ...reading.headers },
-  });
-  const made = async (name) => withToken(json(await send({ url: tokens, headers: {} }))[name]);
-  const refused = otherMethod(methods);
-  const errors = [
-    ["No token", 401, () => reading],
-    ["Expired token", 401, () => made("expired")],
-    ["Tampered token", 401, () => withToken(tampered(session.access)), "own"],
-    ["Refresh token", 401, () => withToken(session.refresh), "own"],
-    ...(methods.includes("DELETE")
-      ? [["Token not fresh", 401, () => staleDeletion(session.refresh), "own"]]
-      : []),
-    ["Inactive user", 401, () => made("inactive")],
-    ["Deleted user", 404, () => made("deleted")],
-    [`${refused.method} not allowed`, 405, () => refused],
-  ];
+  const errors = listErrors(session, methods).sort((one, other) => one.status - other.status);
   panel.querySelector("#own").hidden = Boolean(session.access);
-  panel.querySelector(".errors").replaceChildren(
-    ...errors.map(([label, status, request, own]) => {
-      const button = document.createElement("button");
-      const expected = document.createElement("span");
-      expected.textContent = status;
-      button.type = "button";
-      button.append(label, " ", expected);
-      button.disabled = own && !session.access;
-      button.addEventListener("click", () => run(panel, () => provoke(request, status)));
-      return button;
-    }),
-  );
+  panel.querySelector("#busy").hidden = !methods.includes("PATCH");
+  panel.querySelector(".errors").replaceChildren(...errors.map((error) => button(error, session)));
 }
 
-async function provoke(request, expected) {
-  const exchange = await send(await request());
-  show(exchange);
-  const answered = `${exchange.status} ${exchange.reason}`;
-  if (exchange.status === expected) say(panel, `${answered}, as expected.`);
-  else say(panel, `${answered}, but ${expected} was expected.`, "error");
+function button(error, session) {
+  const made = document.createElement("button");
+  const expected = document.createElement("span");
+  expected.textContent = error.status;
+  made.type = "button";
+  made.append(expected, " ", error.label);
+  made.disabled = error.isOwn && !session.access;
+  const action = () => provoke(error);
+  const isSlow = error.status === 503;
+  made.addEventListener("click", () => run(wire, isSlow ? () => rest(action) : action));
+  return made;
+}
+
+async function provoke({ status, advice, request }) {
+  reveal();
+  const exchange = await transfer(await request());
+  const outcome = `${exchange.status} ${exchange.reason}`;
+  if (exchange.status === status) note(exchange, `${outcome}, as expected. ${advice}`);
+  else note(exchange, `${outcome}, but ${status} was expected.`, "error");
+}
+
+/** Return what each button expects, says and sends; `isOwn` if it needs a token of the user. */
+function listErrors(session, methods) {
+  const own = [
+    ...listErrorsOfTokens(session, methods),
+    ...(methods.includes("PATCH") ? listErrorsOfEdits(session) : []),
+  ];
+  const name = (isOwn) => ([status, label, advice, request]) =>
+    ({ status, label, advice, request, isOwn });
+  return [...listErrorsOfReads(methods).map(name(false)), ...own.map(name(true))];
+}
+
+function read(methods, token) {
+  const headers = token ? bearer(token) : {};
+  return methods.includes("POST")
+    ? { method: "POST", url, headers: { ...headers, ...JSON_TYPE } }
+    : { method: "GET", url, headers };
+}
+
+function listErrorsOfReads(methods) {
+  const withDemoToken = async (name) =>
+    read(methods, json(await send({ url: tokens, headers: {} }))[name]);
+  const other = methods.includes("GET") ? "PUT" : "GET";
+  return [
+    [401, "No token", "Send an access token.", () => read(methods)],
+    [401, "Expired token", "Get a new access token with the refresh token.",
+      () => withDemoToken("expired")],
+    [401, "Inactive user", "Sign the user out, and say that the account is inactive.",
+      () => withDemoToken("inactive")],
+    [404, "Deleted user", "Sign the user out.", () => withDemoToken("deleted")],
+    [405, `${other} not allowed`, "Use one of the methods in Allow.",
+      () => ({ method: other, url, headers: {} })],
+  ];
+}
+
+function listErrorsOfTokens(session, methods) {
+  const deleteWithStaleToken = async () => {
+    const headers = bearer(session.refresh);
+    const refreshed = await transfer({ method: "POST", url: refresh, headers });
+    return { method: "DELETE", url, headers: bearer(json(refreshed).access) };
+  };
+  const errors = [
+    [401, "Tampered token", "Ask the user to sign in again.",
+      () => read(methods, tamper(session.access))],
+    [401, "Refresh token", "Send the access token instead.", () => read(methods, session.refresh)],
+    [401, "Token not fresh", "Ask for the password again, then send the fresh token.",
+      deleteWithStaleToken],
+  ];
+  return methods.includes("DELETE") ? errors : errors.slice(0, 2);
+}
+
+function listErrorsOfEdits(session) {
+  const edit = (body, headers = {}) => ({
+    method: "PATCH",
+    url,
+    headers: { ...bearer(session.access), ...JSON_TYPE, ...headers },
+    body,
+  });
+  const editDuringLock = async () => {
+    await transfer({ method: "POST", url: lock, headers: JSON_TYPE, body: "{}" });
+    return edit(CHANGE);
+  };
+  return [
+    [400, "Read-only field", "Show each message beside its field.",
+      () => edit(JSON.stringify({ is_staff: true }))],
+    [412, "Outdated ETag", "Read the profile again, then repeat the edit.",
+      () => edit(CHANGE, { "If-Match": '"outdated"' })],
+    [413, "Body too large", "Send fewer bytes.", () => edit(TOO_LONG)],
+    [415, "Body not JSON", "Send one of the types in Accept-Patch.",
+      () => edit("Changed", { "Content-Type": "text/plain" })],
+    [503, "Database busy", "Wait for the seconds in Retry-After, then send the request again.",
+      editDuringLock],
+  ];
 }
 
 /** Return a token with another signature. */
-function tampered(token) {
+function tamper(token) {
   const [header, claims, signature] = token.split(".");
   return [header, claims, (signature[0] === "A" ? "B" : "A") + signature.slice(1)].join(".");
-}
-
-/** Return a deletion with a token that no password was entered for. */
-async function staleDeletion(token) {
-  const exchange = await send({ method: "POST", url: refresh, headers: bearer(token) });
-  return { method: "DELETE", url: profile, headers: bearer(json(exchange).access) };
-}
-
-/** Return a request whose method is not allowed; GET where there is a place for it. */
-function otherMethod(methods) {
-  if (!methods.includes("GET")) return { method: "GET", url: profile, headers: {} };
-  if (avatar) return { method: "GET", url: avatar, headers: {} };
-  return { method: "PUT", url: profile, headers: {} };
 }

@@ -1,30 +1,30 @@
-// One request and its answer, in the one form that the rest of the page works with.
+// One request and its response, in the form that the rest of the page works with.
 
 /** The server could not be reached. */
-export class NoAnswer extends Error {}
+export class NoResponse extends Error {}
 
-/** Send a request, and resolve to what went over the wire, both ways. */
+/** Send a request, and resolve to the request and its response. */
 export async function send(request) {
   const { method, url, headers, body } = request;
-  // Without the browser's cache, which would hide a 304 and show what it had kept.
-  const answer = await fetch(url, { method, headers, body, cache: "no-store" }).catch((error) => {
-    throw new NoAnswer(error.message);
+  // Without the browser's cache, which would hide a 304 and show what it has stored.
+  const response = await fetch(url, { method, headers, body, cache: "no-store" }).catch((error) => {
+    throw new NoResponse(error.message);
   });
   return {
     request,
-    status: answer.status,
-    reason: answer.statusText,
-    headers: answer.headers,
-    body: await answer.text(),
+    status: response.status,
+    reason: response.statusText,
+    headers: response.headers,
+    body: await response.text(),
   };
 }
 
-/** Do the same with XMLHttpRequest, which tells how much is sent; fetch does not. */
+/** Do the same with XMLHttpRequest, which reports how much is sent; fetch does not. */
 export function upload(request, onProgress) {
   return new Promise((resolve, reject) => {
     const sending = new XMLHttpRequest();
     sending.upload.onprogress = ({ loaded, total }) => onProgress(loaded / total);
-    sending.onerror = () => reject(new NoAnswer("The upload was cut off."));
+    sending.onerror = () => reject(new NoResponse("The upload was interrupted."));
     sending.onload = () => {
       const lines = sending.getAllResponseHeaders().trim().split("\r\n");
       resolve({
@@ -41,7 +41,7 @@ export function upload(request, onProgress) {
   });
 }
 
-/** Return the JSON of an answer, or an empty object where it is none. */
+/** Return the JSON of a response, or an empty object if it has none. */
 export function json({ body }) {
   try {
     return JSON.parse(body);
@@ -50,15 +50,19 @@ export function json({ body }) {
   }
 }
 
-/** Return what an answer says is wrong. */
+/** Return what a response says is wrong, and when to try again. */
 export function problem(exchange) {
   const { detail, error } = json(exchange);
-  return detail ?? error ?? `The server answers ${exchange.status} ${exchange.reason}.`;
+  const text = detail ?? error ?? `The response was ${exchange.status} ${exchange.reason}.`;
+  const seconds = exchange.headers.get("Retry-After");
+  return seconds ? `${text} Try again in ${seconds} s.` : text;
 }
 
 export const bearer = (token) => ({ Authorization: `Bearer ${token}` });
 
-/** Return the methods that a resource names in Allow; none where there is no resource. */
+export const JSON_TYPE = { "Content-Type": "application/json" };
+
+/** Return the methods that a resource names in Allow, or none if there is no resource. */
 export async function allowed(url) {
   if (!url) return [];
   const { headers } = await send({ method: "OPTIONS", url, headers: {} });

@@ -1,11 +1,13 @@
-// Sign-in and sign-out, and what they show.
+// Sign-in, sign-out and the reset of the demo.
 
-import { offerDeletion } from "./account.js";
+import "./account.js";
+import "./avatar.js";
+import "./editing.js";
 import { offerErrors } from "./errors.js";
-import { json, problem, send } from "./http.js";
+import { json, JSON_TYPE, problem, send } from "./http.js";
 import { run, say } from "./messages.js";
 import { forget, methods, open, prepare } from "./profile.js";
-import { clear, show } from "./wire.js";
+import { clear, transfer } from "./wire.js";
 
 const section = document.querySelector("#sign-in");
 const form = section.querySelector("form");
@@ -15,16 +17,16 @@ const { signIn: url, reset, password } = document.body.dataset;
 const session = { access: null, refresh: null, end };
 
 async function signIn(credentials) {
-  const headers = { "Content-Type": "application/json" };
-  const exchange = await send({ method: "POST", url, headers, body: JSON.stringify(credentials) });
-  show(exchange);
-  if (exchange.status !== 200) return say(section, problem(exchange), "error");
+  const body = JSON.stringify(credentials);
+  const exchange = await transfer({ method: "POST", url, headers: JSON_TYPE, body });
+  if (exchange.status !== 200) {
+    return say(section, `Not signed in. ${problem(exchange)} Try another user.`, "error");
+  }
   Object.assign(session, json(exchange));
   form.reset();
   say(section, "");
   section.hidden = true;
   offerErrors(session, methods);
-  offerDeletion(session, methods);
   await open(session);
 }
 
@@ -38,10 +40,10 @@ function end(reason = "", kind = "error") {
   section.querySelector("h2").focus();
 }
 
-for (const button of section.querySelectorAll("[data-email]")) {
-  const credentials = { email: button.dataset.email, password };
-  button.addEventListener("click", () => run(section, () => signIn(credentials)));
-}
+section.querySelector(".users").addEventListener("click", ({ target }) => {
+  const { email } = target.closest("button")?.dataset ?? {};
+  if (email) run(section, () => signIn({ email, password }));
+});
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -58,10 +60,13 @@ document.querySelector("#sign-out").addEventListener("click", () =>
 
 document.querySelector("#reset").addEventListener("click", () =>
   run(section, async () => {
-    const headers = { "Content-Type": "application/json" };
-    const exchange = await send({ method: "POST", url: reset, headers, body: "{}" });
-    if (exchange.status === 204) location.reload();
-    else say(section, problem(exchange), "error");
+    const exchange = await send({ method: "POST", url: reset, headers: JSON_TYPE, body: "{}" });
+    if (exchange.status !== 204) return end(`Not reset. ${problem(exchange)}`);
+    const { body } = await send({ url: location.href, headers: {} });
+    const page = new DOMParser().parseFromString(body, "text/html");
+    section.querySelector(".users").replaceChildren(...page.querySelector(".users").children);
+    clear();
+    end("The demo is reset. Sign in.", "info");
   }),
 );
 

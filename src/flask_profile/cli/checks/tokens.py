@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _GENERATE_KEY = (
     "Generate a secret, and keep it out of the code:\n\n"
-    "    python -c 'import secrets; print(secrets.token_hex(64))'"
+    "    python -c 'import secrets; print(secrets.token_hex(32))'"
 )
 # RFC 7518 sections 3.2, 3.3 and 3.5. The keys of other algorithms have a fixed size.
 _MINIMUM_KEY_BITS = {"HS256": 256, "HS384": 384, "HS512": 512} | dict.fromkeys(
