@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from threading import Thread
@@ -28,6 +29,8 @@ from werkzeug.serving import make_server
 from browser_host import launch_chromium, make_photo
 
 DOCS = Path(__file__).parents[2] / "docs"
+AWAIT = re.compile(r"^(?:const .*= )?await ", re.MULTILINE)
+NAME = re.compile(r"^const (\w+) =", re.MULTILINE)
 PASSWORD = "secret"
 PAGE = """<!doctype html>
 <title>Manual</title>
@@ -53,20 +56,32 @@ class Manual:
         self._name = f"{name}.md"
         self._text = (DOCS / self._name).read_text()
 
-    def execute_python(self) -> dict[str, Any]:
-        """Execute the visible blocks, and return their namespace."""
-        namespace: dict[str, Any] = {"__name__": "page"}
-        for block in self._find_blocks("python"):
+    def execute_python(self, only: slice = slice(None), **names: Any) -> dict[str, Any]:
+        """Execute the visible blocks, or some of them, and return their namespace."""
+        namespace: dict[str, Any] = {"__name__": "page"} | names
+        for block in self.find_blocks("python")[only]:
             # Without dont_inherit, this module's postponed annotations would hold in the block.
             exec(compile(block, self._name, "exec", dont_inherit=True), namespace)
         return namespace
 
     def execute_javascript(self, origin: str) -> None:
-        """Execute the blocks, which define functions and add listeners."""
+        """Execute the blocks, which define functions and add listeners.
+
+        A block with an ``await`` outside of functions is a module, for ``run``.
+        """
         self.page.goto(f"{origin}/page")
-        for block in self._find_blocks("js"):
-            self.page.add_script_tag(content=block)
+        for block in self.find_blocks("js"):
+            if not AWAIT.search(block):
+                self.page.add_script_tag(content=block)
         assert not self.errors, self.errors
+
+    def execute_modules(self) -> None:
+        """Execute the blocks with an ``await`` outside of functions, and keep their names."""
+        for block in filter(AWAIT.search, self.find_blocks("js")):
+            names = ", ".join(NAME.findall(block))
+            done = f"Object.assign(globalThis, {{ {names} }}, {{ done: true }});"
+            self.page.add_script_tag(content=f"{block}\n{done}", type="module")
+            self.page.wait_for_function("globalThis.done")
 
     def run(self, body: str, *arguments: object) -> Any:
         """Return the result of an asynchronous function's body, which may use ``args``."""
@@ -77,7 +92,7 @@ class Manual:
         message = f"return (async () => {{ {body} }})().then(() => '', (error) => error.message)"
         return str(self.run(message, *arguments))
 
-    def _find_blocks(self, language: str) -> list[str]:
+    def find_blocks(self, language: str) -> list[str]:
         blocks = re.findall(rf"^```{language}\n(.*?)^```", self._text, re.MULTILINE | re.DOTALL)
         assert blocks, f"The page has no blocks of {language}."
         return blocks
@@ -101,8 +116,9 @@ def serve(app: Flask) -> Iterator[str]:
 
 def issue_tokens(app: Flask, identity: str = "1", **options: Any) -> dict[str, str]:
     with app.app_context():
-        access = create_access_token(identity, **options)
-        return {"access": access, "refresh": create_refresh_token(identity)}
+        access_token = create_access_token(identity, **options)
+        refresh_token = create_refresh_token(identity)
+    return {"access_token": access_token, "refresh_token": refresh_token}
 
 
 def check_reading(manual: Manual) -> None:
@@ -117,10 +133,12 @@ def check_reading(manual: Manual) -> None:
     with serve(app) as origin:
         manual.execute_javascript(origin)
         check_tokens(manual, app)
-        check_failures(manual, issue_tokens(app))
+        with app.app_context():
+            tokens = made["issue_tokens"](db.session.get(user, 1))
+        check_failures(manual, tokens)
 
 
-READ = "return [await readProfile(args[0]), args[0].access]"
+READ = "return [await readProfile(args[0]), args[0].access_token]"
 
 
 def check_tokens(manual: Manual, app: Flask) -> None:
@@ -133,7 +151,7 @@ def check_tokens(manual: Manual, app: Flask) -> None:
     assert access not in expired.values(), "The token was not refreshed."
     for identity in ("2", "404"):  # An inactive and a deleted user.
         assert manual.run(READ, issue_tokens(app, identity))[0] is None, identity
-    assert manual.run(READ, expired | {"refresh": "x"})[0] is None
+    assert manual.run(READ, expired | {"refresh_token": "x"})[0] is None
 
 
 def check_failures(manual: Manual, tokens: dict[str, str]) -> None:
@@ -164,7 +182,7 @@ def check_editing(manual: Manual) -> None:
     with serve(app) as origin:
         manual.execute_javascript(origin)
         check_conflicts(
-            manual, issue_tokens(app)["access"], lambda **v: made["edit_profile"](app, v)
+            manual, issue_tokens(app)["access_token"], lambda **v: made["edit_profile"](app, v)
         )
 
 
@@ -180,7 +198,7 @@ def check_conflicts(manual: Manual, token: str, edit_elsewhere: Callable[..., ob
         )
         return result[0], result[1]
 
-    base = manual.run("return readProfile(args[0])", token)
+    base = manual.run("return readWithEtag(args[0])", token)
     assert base["status"] == 200, base
     unchanged = {name: base["body"][name] for name in ("last_name", "number_phone")}
     saved, asked = save(base, unchanged | {"first_name": "Ali"})
@@ -218,7 +236,7 @@ def check_deletion(manual: Manual) -> None:
         sara.password_hash = generate_password_hash(PASSWORD)
         db.session.add(sara)
         db.session.commit()
-        stale = issue_tokens(app, str(sara.id))["access"]
+        stale = issue_tokens(app, str(sara.id))["access_token"]
     delete = "return deleteAccount(args[0], 'sara@example.com', async () => args[1])"
     with serve(app) as origin:
         manual.execute_javascript(origin)
@@ -245,7 +263,7 @@ def check_avatars(manual: Manual) -> None:
         made["serve_media"](app)
         with serve(app) as origin:
             manual.execute_javascript(origin)
-            check_uploads(manual, issue_tokens(app)["access"])
+            check_uploads(manual, issue_tokens(app)["access_token"])
 
 
 def check_uploads(manual: Manual, token: str) -> None:
@@ -285,11 +303,84 @@ def check_uploads(manual: Manual, token: str) -> None:
     assert refusal == "The avatar must be a PNG, JPEG, WebP or GIF image.", refusal
 
 
+def check_cookies(manual: Manual) -> None:
+    """Edit a profile, upload an avatar and delete the account with tokens in cookies."""
+    made = manual.execute_python(slice(1))
+    create_app = partial(
+        made["create_app"], PROFILE_AVATARS=True, PROFILE_MEDIA_STORAGE="memory://"
+    )
+    app = manual.execute_python(slice(1, 2), **made | {"create_app": create_app})["app"]
+    app.config["JWT_COOKIE_SECURE"] = False  # The server of this test has no TLS.
+    db = made["db"]
+    with app.app_context():
+        sara = made["User"](username="sara", email="sara@example.com")
+        sara.password_hash = generate_password_hash(PASSWORD)
+        db.session.add(sara)
+        db.session.commit()
+    with serve(app) as origin:
+        manual.execute_javascript(origin)
+        check_session(manual, issue_tokens(app, expires_delta=timedelta(days=-1)))
+    with app.app_context():
+        assert db.session.scalar(db.select(made["User"])) is None
+
+
+SIGN_IN = """
+  const json = { email: "sara@example.com", password: args[0] };
+  return (await sendWithCookies("POST", "/session", "", { json })).status;
+"""
+READ_WITH_COOKIES = """
+  const response = await callApi("POST", "/api/profile/");
+  return [response.status, readCookie("csrf_access_token")];
+"""
+DELETE = "return deleteAccountWithCookies('sara@example.com', async () => args[0])"
+
+
+def check_session(manual: Manual, expired: dict[str, str]) -> None:
+    assert manual.run(READ_WITH_COOKIES) == [401, ""]
+    assert [manual.run(SIGN_IN, each) for each in ("x", PASSWORD)] == [401, 200]
+    status, first = manual.run(READ_WITH_COOKIES)
+    assert (status, manual.run(READ_WITH_COOKIES)) == (200, [200, first])
+    root = manual.page.url.removesuffix("page")
+    value = expired["access_token"]
+    manual.page.context.add_cookies([{"name": "access_token_cookie", "value": value, "url": root}])
+    status, second = manual.run(READ_WITH_COOKIES)
+    assert (status, second != first) == (200, True), "The token was not refreshed."
+
+    manual.page.set_input_files(
+        "input[type=file]", {"name": "photo.jpg", "mimeType": "", "buffer": make_photo()}
+    )
+    manual.execute_modules()
+    assert manual.run("return [profile.first_name, edited.status]") == ["Al", 200]
+    avatar = manual.run("return (await uploaded.json()).avatar")
+    assert avatar.startswith("/media/avatars/"), avatar
+    conflict = "const etag = current.headers.get('ETag'), json = {};"
+    edit = "return (await callApi('PATCH', '/api/profile/', { json, etag })).status"
+    assert manual.run(conflict + edit) == 412
+
+    assert manual.run(DELETE, None) is False
+    assert manual.refusal(DELETE, "wrong") == "Wrong email or password."
+    assert manual.run(DELETE, PASSWORD) is True
+    assert manual.run(READ_WITH_COOKIES) == [401, ""]
+
+
+def check_one_module(browser: Browser) -> None:
+    """Parse the JavaScript of all pages as one module: no two pages declare the same name."""
+    page = browser.new_page()
+    blocks = [block for name in CHECKS for block in Manual(name, page).find_blocks("js")]
+    with page.expect_event("pageerror") as stopped:
+        stop = "throw new Error('It was parsed.');"
+        page.add_script_tag(content="\n".join([stop, *blocks]), type="module")
+    assert stopped.value.message == "It was parsed.", stopped.value
+    page.close()
+    print("The JavaScript of all pages can be in one module.")
+
+
 CHECKS = {
     "reading": check_reading,
     "editing": check_editing,
     "avatars": check_avatars,
     "account-deletion": check_deletion,
+    "recipes": check_cookies,
 }
 
 
@@ -306,6 +397,7 @@ def main() -> None:
     with launch_chromium() as browser:
         for name, check in CHECKS.items():
             check_page(browser, name, check)
+        check_one_module(browser)
 
 
 if __name__ == "__main__":
