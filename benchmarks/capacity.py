@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from math import ceil, sqrt
 from pathlib import Path
 from typing import Any
@@ -38,33 +39,52 @@ class Costs:
     replay_cpu: float = 0  # CPU seconds of each replica, which replays what the request writes.
 
 
+def option(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"help": f"{text} ({default:g})"})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Assumptions:
     """Where and how the requests are served; these are options of the command."""
 
-    edits: float = 0.05  # share of the requests that are a PATCH
-    utilisation: float = 0.6  # share of a core that is used on average
-    round_trip: float = 0.0005  # seconds to the database on another machine, and back
-    cores: int = 8  # cores of a machine for workers
-    database_cores: int = 16  # cores of a machine for PostgreSQL
-    max_connections: int = 100  # the setting of PostgreSQL
-    worker_memory: float = field(default_factory=lambda: read_measured()["worker_memory"])  # bytes
+    edits: float = option(0.05, "share of the requests that are a PATCH")
+    utilisation: float = option(0.6, "share of each core and worker that is used on average")
+    round_trip: float = option(0.0005, "seconds to the database on another machine, and back")
+    cores: int = option(8, "cores of a machine for workers")
+    database_cores: int = option(16, "cores of a machine for PostgreSQL")
+    max_connections: int = option(100, "the setting of PostgreSQL")
+    worker_memory: float = option(60e6, "bytes of a worker")
+    routing: int = option(0, "1: a session chooses the replica; 0: some workers use it only")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a number of requests a second needs; the fields are the rows of the table."""
+    """What a number of requests a second needs."""
 
-    cores_for_workers: float
+    cores: float
     machines: int
     workers: int
-    memory: float
-    connections_in_use: float
-    connections_at_peak: int
+    memory_gb: float
     connections_open: int
+    connections_in_use: float  # On average.
+    connections_at_peak: int
     pgbouncers: int
     database_cores: float
     replicas: int
+
+
+ROWS = {  # The label and the format of each field of a plan.
+    "cores": ("cores for workers", ",.1f"),
+    "machines": ("machines for workers", ","),
+    "workers": ("workers", ","),
+    "memory_gb": ("memory of the workers: GB", ",.1f"),
+    "connections_open": ("connections that they open", ","),
+    "connections_in_use": ("connections in use, on average", ",.1f"),
+    "connections_at_peak": ("connections in use, at the peak", ","),
+    "pgbouncers": ("PgBouncer processes", ","),
+    "database_cores": ("cores for PostgreSQL", ",.1f"),
+    "replicas": ("replicas", ","),
+}
 
 
 def mix(parts: Iterable[tuple[float, Costs]]) -> Costs:
@@ -101,72 +121,61 @@ def plan(rate: float, measured: Mapping[str, Costs], given: Assumptions) -> Plan
 
     Args:
         rate: Requests a second.
-        measured: The costs of a ``"read"``, an ``"edit"``, and a read by a session that routes to
-            replicas (``"routed"``).
-        given: Where and how they are served.
+        measured: The costs of each kind of request.
+        given: Where and how the requests are served.
     """
     edits, reads = rate * given.edits, rate * (1 - given.edits)
     read, edit = measured["read"], measured["edit"]
-    busy_cores = reads * read.database_cpu + edits * edit.database_cpu
-    replicas = 0
-    if busy_cores > given.database_cores * given.utilisation:
-        read = measured["routed"]
-        spare = given.database_cores * given.utilisation - edits * edit.replay_cpu
-        replicas = ceil(reads * read.database_cpu / spare)
-        busy_cores = reads * read.database_cpu + edits * (
-            edit.database_cpu + replicas * edit.replay_cpu
-        )
+    of_machine = given.database_cores * given.utilisation
+    busy, replicas = reads * read.database_cpu + edits * edit.database_cpu, 0
+    if busy > of_machine:
+        read = measured["routed" if given.routing else "read"]
+        free = of_machine - edits * max(edit.database_cpu, edit.replay_cpu)
+        if free <= 0:
+            sys.exit(f"One primary cannot write {edits:,.0f} edits a second.")
+        replicas = ceil(reads * read.database_cpu / free)
+        busy = reads * read.database_cpu
+        busy += edits * (edit.database_cpu + replicas * edit.replay_cpu)
     costs = mix([(1 - given.edits, read), (given.edits, edit)])
     network = costs.round_trips * given.round_trip
     cores = rate * costs.worker_cpu / given.utilisation
     workers = ceil(rate * (costs.worker_cpu + costs.waiting + network) / given.utilisation)
     in_use = rate * (costs.held + network)  # Little's law.
-    is_too_many = workers > given.max_connections - RESERVED
-    busy_pgbouncers = rate * costs.pgbouncer_cpu / given.utilisation
+    # Each worker uses one server, or all. A reload starts new workers before the old ones end.
+    of_server = workers if given.routing else ceil(workers / (1 + replicas))
+    is_too_many = 2 * of_server > given.max_connections - RESERVED
     return Plan(
-        cores_for_workers=cores,
+        cores=cores,
         machines=ceil(cores / given.cores),
         workers=workers,
-        memory=workers * given.worker_memory,
-        connections_in_use=in_use,
-        connections_at_peak=at_peak(in_use),
+        memory_gb=workers * given.worker_memory / 1e9,
         connections_open=workers,
-        pgbouncers=ceil(busy_pgbouncers) if is_too_many else 0,
-        database_cores=busy_cores / given.utilisation,
+        connections_in_use=in_use,
+        connections_at_peak=min(at_peak(in_use), workers),
+        pgbouncers=ceil(rate * costs.pgbouncer_cpu / given.utilisation) if is_too_many else 0,
+        database_cores=busy / given.utilisation,
         replicas=replicas,
     )
 
 
-def describe(rates: Sequence[float], measured: Mapping[str, Costs], given: Assumptions) -> str:
-    """Return a table in Markdown, with a column for each number of requests a second."""
-    plans = [plan(rate, measured, given) for rate in rates]
-    rows = (
-        ("cores for workers", [f"{each.cores_for_workers:,.1f}" for each in plans]),
-        (f"machines of {given.cores} cores", [f"{each.machines:,}" for each in plans]),
-        ("workers", [f"{each.workers:,}" for each in plans]),
-        ("memory of the workers", [f"{each.memory / 1e9:,.1f} GB" for each in plans]),
-        ("connections in use, on average", [f"{each.connections_in_use:,.1f}" for each in plans]),
-        ("connections in use, at the peak", [f"{each.connections_at_peak:,}" for each in plans]),
-        ("connections that the workers open", [f"{each.connections_open:,}" for each in plans]),
-        ("PgBouncer processes", [f"{each.pgbouncers or '–'}" for each in plans]),
-        ("cores for PostgreSQL", [f"{each.database_cores:,.1f}" for each in plans]),
-        (
-            f"replicas of {given.database_cores} cores",
-            [f"{each.replicas or '–'}" for each in plans],
-        ),
-    )
-    head = ("requests a second", *(f"{rate:,.0f}" for rate in rates))
-    return format_table(head, [(label, *cells) for label, cells in rows])
+def describe(plans: Mapping[str, Plan]) -> str:
+    """Return a table in Markdown, with a column for each plan."""
+    rows = []
+    for name, (label, spec) in ROWS.items():
+        values = [getattr(each, name) for each in plans.values()]
+        rows.append([label, *(f"{value:{spec}}" if value else "–" for value in values)])
+    return format_table(("requests a second", *plans), rows)
 
 
-def read_measured() -> dict[str, Any]:
-    measured: dict[str, Any] = json.loads(MEASURED.read_text())
-    return measured
+def plan_all(
+    rates: Iterable[float], measured: Mapping[str, Costs], given: Assumptions
+) -> dict[str, Plan]:
+    return {f"{rate:,.0f}": plan(rate, measured, given) for rate in rates}
 
 
 def read_costs(own: Mapping[str, float]) -> dict[str, Costs]:
     """Return the measured costs of each kind of request, scaled by your own costs of a read."""
-    measured: dict[str, dict[str, float]] = read_measured()["costs"]
+    measured: dict[str, dict[str, float]] = json.loads(MEASURED.read_text())
     scales = {name: value / measured["read"][name] for name, value in own.items()}
     scales["waiting"] = scales.get("held", 1)
     return {
@@ -182,16 +191,20 @@ def main() -> None:
     parser.add_argument("--requests", nargs="+", type=float, default=RATES, metavar="N")
     costs = ("worker_cpu", "database_cpu", "held")
     for name in costs:
-        option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, type=float, default=argparse.SUPPRESS, metavar="SECONDS")
-    defaults = asdict(Assumptions())
-    for name, value in defaults.items():
-        option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, type=type(value), default=value, metavar="N")
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=float,
+            default=argparse.SUPPRESS,
+            metavar="SECONDS",
+            help="of a read",
+        )
+    for each in fields(Assumptions):
+        name, kind = f"--{each.name.replace('_', '-')}", type(each.default)
+        parser.add_argument(name, type=kind, default=each.default, help=each.metadata["help"])
     options = vars(parser.parse_args())
     own = {name: options[name] for name in costs if name in options}
-    given = Assumptions(**{name: options[name] for name in defaults})
-    print(describe(options["requests"], read_costs(own), given), end="")
+    given = Assumptions(**{each.name: options[each.name] for each in fields(Assumptions)})
+    print(describe(plan_all(options["requests"], read_costs(own), given)), end="")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,19 @@
-"""What capacity_check.py measures: the kinds of requests, the cases, and the tables of both."""
+"""What capacity_check.py measures: the kinds of requests, the cases, their servers and tables."""
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
+from socket import socket
 from statistics import median
 from typing import Any, NamedTuple
 
 from capacity import Costs
-from capacity_servers import CORES, Backends, Sample
+from capacity_servers import CORES, Backends, Sample, Server
+from guard import Proxy
 from manual_tables import format_table
 
 
@@ -57,7 +61,13 @@ CASES = (
     Case("2 workers, 10 % `PATCH`", "direct_2", (("get", 9), ("unchanged", 9), ("edit", 2))),
 )
 QUICK_CASES = (CASES[1], CASES[3])
-THREADS = {"direct": "1 × 1", "threads_2": "1 × 2", "threads_4": "1 × 4", "direct_2": "2 × 1"}
+THREADS = {
+    "direct": "1 `sync`",
+    "direct_2": "2 `sync`",
+    "threads_1": "1 `gthread`, 1 thread",
+    "threads_2": "1 `gthread`, 2 threads",
+    "threads_4": "1 `gthread`, 4 threads",
+}
 
 
 def configure_servers(backends: Backends) -> dict[str, dict[str, Any]]:
@@ -76,9 +86,39 @@ def configure_servers(backends: Backends) -> dict[str, dict[str, Any]]:
         "routed": {"SQLALCHEMY_BINDS": {"replica": replica}},
         "routed_2": {"SQLALCHEMY_BINDS": {"replica": replica}, "workers": 2},
         "replica_2": {"SQLALCHEMY_DATABASE_URI": replica, "workers": 2},
+        "threads_1": {"threads": 1},
         "threads_2": {"threads": 2},
         "threads_4": {"threads": 4},
     }
+
+
+class CountingProxy(Proxy):
+    """A proxy that takes no notice of a connection that the other side has closed."""
+
+    def _forward(self, source: socket, target: socket, is_request: bool) -> None:
+        with suppress(OSError):
+            super()._forward(source, target, is_request)
+
+
+def count_round_trips(backends: Backends) -> dict[str, int]:
+    """Return the round trips to the database that each kind of request takes."""
+    ports = (backends.primary.port, backends.replica.port, backends.bouncer.port)
+    proxies = {port: CountingProxy(("127.0.0.1", port)) for port in ports}
+    round_trips: dict[str, int] = {}
+    for name in dict.fromkeys(kind.server for kind in KINDS.values()):
+        default = {"SQLALCHEMY_DATABASE_URI": backends.primary.url()}
+        config = json.dumps(default | configure_servers(backends)[name])
+        for port, proxy in proxies.items():
+            config = config.replace(f":{port}/", f":{proxy.port}/")
+        server = Server(backends, "proxied", **json.loads(config))
+        for kind, (_, server_name, method) in KINDS.items():
+            if server_name == name:
+                before = sum(proxy.round_trips for proxy in proxies.values())
+                requests = server.measure(method, clients=1).requests
+                after = sum(proxy.round_trips for proxy in proxies.values())
+                round_trips[kind] = round((after - before) / requests)
+        server.stop()
+    return round_trips
 
 
 class Result(NamedTuple):
@@ -108,21 +148,28 @@ def tabulate_costs(costs: Mapping[str, Costs]) -> str:
     return format_table((*head, "one worker: requests/s"), rows)
 
 
+def find_median(results: Sequence[Result]) -> Result:
+    """Return the result whose error is the median."""
+    return sorted(results, key=lambda result: result.error)[len(results) // 2]
+
+
 def tabulate_results(results: Mapping[Case, Sequence[Result]]) -> str:
     rows = []
     for case, each in results.items():
-        predicted, measured = (median(row[index] for row in each) for index in (0, 1))
-        error = median(row.error for row in each)
-        rows.append([case.label, f"{predicted:,.0f}", f"{measured:,.0f}", f"{error:+.0%}"])
-    return format_table(("load", "requests/s: predicted", "measured", "error"), rows)
+        middle, errors = find_median(each), sorted(result.error for result in each)
+        rates = (f"{middle.predicted:,.0f}", f"{middle.measured:,.0f}")
+        all_errors = f"{errors[0]:+.0%} to {errors[-1]:+.0%}"
+        rows.append([case.label, *rates, f"{middle.error:+.0%}", all_errors])
+    head = ("load", "requests/s: predicted", "measured", "error", "errors of all rounds")
+    return format_table(head, rows)
 
 
 def tabulate_connections(results: Mapping[Case, Sequence[Result]]) -> str:
     rows = []
     for case, each in results.items():
-        last = each[-1]
-        in_use = [f"{median(row[index] for row in each):.2f}" for index in (4, 5)]
-        rows.append([case.label, str(last.predicted_open), str(last.open), *in_use])
+        middle = find_median(each)
+        in_use = (f"{middle.predicted_in_use:.2f}", f"{middle.in_use:.2f}")
+        rows.append([case.label, str(middle.predicted_open), str(middle.open), *in_use])
     head = ("load", "open: predicted", "measured", "in use: predicted", "measured")
     return format_table(head, rows)
 
@@ -132,9 +179,12 @@ def tabulate_threads(samples: Mapping[str, Sequence[Sample]], backends: Backends
     for name, each in samples.items():
         rate = median(sample.rate for sample in each)
         cpu = median(sample.cpu["worker"] for sample in each)
+        held = median(sample.held for sample in each)
         count = str(len(backends.find_connections(name)))
-        rows.append([THREADS[name], f"{rate:,.0f}", f"{cpu * 1e6:,.0f}", count])
-    return format_table(("workers × threads", "requests/s", "worker: µs", "connections"), rows)
+        cells = [f"{number:,.0f}" for number in (rate, cpu * 1e6, held * 1e6)]
+        rows.append([THREADS[name], *cells, count])
+    head = ("workers", "requests/s", "worker: µs", "connection: µs", "connections open")
+    return format_table(head, rows)
 
 
 def describe_machine(backends: Backends) -> str:

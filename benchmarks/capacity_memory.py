@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from io import BytesIO
 from statistics import mean, median
 
@@ -18,29 +18,25 @@ from processes import cpu_of, memory_of
 WORKERS, UPLOADS = 4, 15
 
 
-def measure_memory(backends: Backends) -> tuple[str, float]:
-    """Return the table, and the bytes that each worker needs without --preload."""
+def measure_memory(backends: Backends) -> str:
+    """Return the table of the memory of a worker and of a connection."""
     rows: list[tuple[str, ...]] = []
-    needed: list[float] = []
 
-    def add(label: str, pids: Iterable[str | int], processes: int) -> None:
+    def add(label: str, pids: Sequence[str | int], *shared: str | int) -> None:
         resident = mean(memory_of(pid, "Rss") for pid in pids)
-        shares = sum(memory_of(pid, "Pss") for pid in pids)
-        rows.append((label, f"{resident:.1f}", f"{shares / processes:.1f}"))
-        needed.append(shares / processes)
+        shares = sum(memory_of(pid, "Pss") for pid in (*pids, *shared)) / len(pids)
+        rows.append((label, f"{resident:.1f}", f"{shares:.1f}"))
 
-    for options in ((), ("--preload",)):
+    for label, options in (("a worker", ()), ("a worker with `--preload`", ("--preload",))):
         name = f"memory_{len(options)}"
         server = Server(backends, name, *options, workers=WORKERS)
         server.measure("POST", clients=2 * WORKERS, seconds=2)
-        label = "a worker with `--preload`" if options else "a worker"
-        add(label, server.pids, WORKERS)
-        connections = backends.find_connections(name)
-        if not options:
-            add("PostgreSQL, a connection", connections, len(connections))
+        master, *workers = server.pids
+        add(label, workers, master)
+        if options:
+            add("a connection in PostgreSQL", backends.find_connections(name))
         server.stop()
-    head = ("process", "resident: MB", "without shared pages: MB")
-    return format_table(head, rows), needed[0] * 1e6
+    return format_table(("process", "resident: MB", "own share: MB"), rows)
 
 
 def make_photo() -> bytes:
