@@ -479,7 +479,7 @@ def deploy(folder: Path, variables: dict[str, str]) -> None:
 def run_in_shell(folder: Path, script: str, variables: Mapping[str, str] | None = None) -> str:
     command = ["bash", "-e", "-c", script]
     environment = {**os.environ, **(variables or {})}
-    environment.pop("PYTHONPATH", None)  # It has another wsgi.py, which flask would take for the app.
+    environment.pop("PYTHONPATH", None)  # It has another wsgi.py, which flask would find first.
     run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     expect(run.returncode == 0, script, run.stdout + run.stderr)
     return run.stdout
