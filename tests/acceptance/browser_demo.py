@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import subprocess
 import tempfile
 from pathlib import Path
@@ -81,7 +80,7 @@ def main() -> None:
     axe = install_axe()
     read_only = {"FLASK_PROFILE_METHODS": '["POST"]', "FLASK_PROFILE_AVATARS": "false"}
     with launch_chromium() as browser:
-        for size, scheme in itertools.product(SIZES, ("light", "dark")):
+        for size, scheme in zip(SIZES, ("light", "dark"), strict=True):
             with visit_demo(browser, axe, size, scheme) as (visit, folder):
                 check_full_demo(visit, folder)
             print(f"All controls work, without errors: {size}, {scheme}.", flush=True)
