@@ -5,120 +5,20 @@ The blocks of a page, in Python and in JavaScript, are executed word for word.
 
 from __future__ import annotations
 
-import logging
-import re
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
 from io import BytesIO
-from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from flask import Flask
-from flask_jwt_extended import create_access_token, create_refresh_token
 from PIL import Image
-from playwright.sync_api import Browser, Error, Page, Route
-from werkzeug import Response
-from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from playwright.sync_api import Browser, Route
 from werkzeug.security import generate_password_hash
-from werkzeug.serving import make_server
 
+from browser_docs_cookies import check_cookies
+from browser_docs_page import PASSWORD, Manual, issue_tokens, serve
 from browser_host import launch_chromium, make_photo
-
-DOCS = Path(__file__).parents[2] / "docs"
-AWAIT = re.compile(r"^(?:const .*= )?await ", re.MULTILINE)
-NAME = re.compile(r"^const (\w+) =", re.MULTILINE)
-PASSWORD = "secret"
-PAGE = """<!doctype html>
-<title>Manual</title>
-<link rel=icon href="data:,">
-<form><input name=first_name><input name=number_phone></form>
-<input type=file>
-<img alt=Avatar>
-"""
-
-
-class Manual:
-    """A page of the manual.
-
-    Args:
-        name: The name of the page.
-        page: A new page of a browser.
-    """
-
-    def __init__(self, name: str, page: Page) -> None:
-        self.page = page
-        self.errors: list[Error] = []
-        self.page.on("pageerror", lambda error: self.errors.append(error))
-        self._name = f"{name}.md"
-        self._text = (DOCS / self._name).read_text()
-
-    def execute_python(self, only: slice = slice(None), **names: Any) -> dict[str, Any]:
-        """Execute the visible blocks, or some of them, and return their namespace."""
-        namespace: dict[str, Any] = {"__name__": "page"} | names
-        for block in self.find_blocks("python")[only]:
-            # Without dont_inherit, this module's postponed annotations would hold in the block.
-            exec(compile(block, self._name, "exec", dont_inherit=True), namespace)
-        return namespace
-
-    def execute_javascript(self, origin: str) -> None:
-        """Execute the blocks, which define functions and add listeners.
-
-        A block with an ``await`` outside of functions is a module, for ``run``.
-        """
-        self.page.goto(f"{origin}/page")
-        for block in self.find_blocks("js"):
-            if not AWAIT.search(block):
-                self.page.add_script_tag(content=block)
-        assert not self.errors, self.errors
-
-    def execute_modules(self) -> None:
-        """Execute the blocks with an ``await`` outside of functions, and keep their names."""
-        for block in filter(AWAIT.search, self.find_blocks("js")):
-            names = ", ".join(NAME.findall(block))
-            done = f"Object.assign(globalThis, {{ {names} }}, {{ done: true }});"
-            self.page.add_script_tag(content=f"{block}\n{done}", type="module")
-            self.page.wait_for_function("globalThis.done")
-
-    def run(self, body: str, *arguments: object) -> Any:
-        """Return the result of an asynchronous function's body, which may use ``args``."""
-        return self.page.evaluate(f"async (args) => {{ {body} }}", arguments)
-
-    def refusal(self, body: str, *arguments: object) -> str:
-        """Return the message of the error that a function's body throws."""
-        message = f"return (async () => {{ {body} }})().then(() => '', (error) => error.message)"
-        return str(self.run(message, *arguments))
-
-    def find_blocks(self, language: str) -> list[str]:
-        blocks = re.findall(rf"^```{language}\n(.*?)^```", self._text, re.MULTILINE | re.DOTALL)
-        assert blocks, f"The page has no blocks of {language}."
-        return blocks
-
-
-@contextmanager
-def serve(app: Flask) -> Iterator[str]:
-    """Serve an app and the page at /page, and yield the origin."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    page = DispatcherMiddleware(app, {"/page": Response(PAGE, mimetype="text/html")})
-    server = make_server("127.0.0.1", 0, page, threaded=True)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def issue_tokens(app: Flask, identity: str = "1", **options: Any) -> dict[str, str]:
-    with app.app_context():
-        access_token = create_access_token(identity, **options)
-        refresh_token = create_refresh_token(identity)
-    return {"access_token": access_token, "refresh_token": refresh_token}
 
 
 def check_reading(manual: Manual) -> None:
@@ -301,66 +201,6 @@ def check_uploads(manual: Manual, token: str) -> None:
 
     refusal = manual.refusal("await uploadAvatar(args[0], new File(['<p>'], 'x.png'))", token)
     assert refusal == "The avatar must be a PNG, JPEG, WebP or GIF image.", refusal
-
-
-def check_cookies(manual: Manual) -> None:
-    """Edit a profile, upload an avatar and delete the account with tokens in cookies."""
-    made = manual.execute_python(slice(1))
-    create_app = partial(
-        made["create_app"], PROFILE_AVATARS=True, PROFILE_MEDIA_STORAGE="memory://"
-    )
-    app = manual.execute_python(slice(1, 2), **made | {"create_app": create_app})["app"]
-    app.config["JWT_COOKIE_SECURE"] = False  # The server of this test has no TLS.
-    db = made["db"]
-    with app.app_context():
-        sara = made["User"](username="sara", email="sara@example.com")
-        sara.password_hash = generate_password_hash(PASSWORD)
-        db.session.add(sara)
-        db.session.commit()
-    with serve(app) as origin:
-        manual.execute_javascript(origin)
-        check_session(manual, issue_tokens(app, expires_delta=timedelta(days=-1)))
-    with app.app_context():
-        assert db.session.scalar(db.select(made["User"])) is None
-
-
-SIGN_IN = """
-  const json = { email: "sara@example.com", password: args[0] };
-  return (await sendWithCookies("POST", "/session", "", { json })).status;
-"""
-READ_WITH_COOKIES = """
-  const response = await callApi("POST", "/api/profile/");
-  return [response.status, readCookie("csrf_access_token")];
-"""
-DELETE = "return deleteAccountWithCookies('sara@example.com', async () => args[0])"
-
-
-def check_session(manual: Manual, expired: dict[str, str]) -> None:
-    assert manual.run(READ_WITH_COOKIES) == [401, ""]
-    assert [manual.run(SIGN_IN, each) for each in ("x", PASSWORD)] == [401, 200]
-    status, first = manual.run(READ_WITH_COOKIES)
-    assert (status, manual.run(READ_WITH_COOKIES)) == (200, [200, first])
-    root = manual.page.url.removesuffix("page")
-    value = expired["access_token"]
-    manual.page.context.add_cookies([{"name": "access_token_cookie", "value": value, "url": root}])
-    status, second = manual.run(READ_WITH_COOKIES)
-    assert (status, second != first) == (200, True), "The token was not refreshed."
-
-    manual.page.set_input_files(
-        "input[type=file]", {"name": "photo.jpg", "mimeType": "", "buffer": make_photo()}
-    )
-    manual.execute_modules()
-    assert manual.run("return [profile.first_name, edited.status]") == ["Al", 200]
-    avatar = manual.run("return (await uploaded.json()).avatar")
-    assert avatar.startswith("/media/avatars/"), avatar
-    conflict = "const etag = current.headers.get('ETag'), json = {};"
-    edit = "return (await callApi('PATCH', '/api/profile/', { json, etag })).status"
-    assert manual.run(conflict + edit) == 412
-
-    assert manual.run(DELETE, None) is False
-    assert manual.refusal(DELETE, "wrong") == "Wrong email or password."
-    assert manual.run(DELETE, PASSWORD) is True
-    assert manual.run(READ_WITH_COOKIES) == [401, ""]
 
 
 def check_one_module(browser: Browser) -> None:
