@@ -195,3 +195,18 @@ def describe_machine(backends: Backends) -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     python = platform.python_version()
     return f"{CORES} cores; PostgreSQL {server}, Python {python}, {versions}.\n"
+
+
+def read_costs(kind: str, sample: Sample) -> Costs:
+    """Return the costs of a kind of request; its round trips are counted apart."""
+    cpu = sample.cpu
+    return Costs(
+        worker_cpu=cpu["worker"],
+        database_cpu=cpu["replica" if kind == "routed" else "primary"],
+        client_cpu=cpu["client"],
+        held=sample.held,
+        waiting=sample.waiting,
+        round_trips=0,
+        pgbouncer_cpu=cpu["pgbouncer"] if KINDS[kind].is_behind_pgbouncer else 0,
+        replay_cpu=cpu["replica"] if kind == "edit" else 0,
+    )

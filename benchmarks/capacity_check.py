@@ -38,6 +38,7 @@ from capacity_cases import (
     count_round_trips,
     describe_machine,
     find_median,
+    read_costs,
     tabulate_connections,
     tabulate_costs,
     tabulate_results,
@@ -168,21 +169,6 @@ class Check:
             if not KINDS[name].is_behind_pgbouncer:
                 summary[name] = replace(costs, pgbouncer_cpu=of_one * costs.round_trips)
         return summary
-
-
-def read_costs(kind: str, sample: Sample) -> Costs:
-    """Return the costs of a kind of request; its round trips are counted apart."""
-    cpu = sample.cpu
-    return Costs(
-        worker_cpu=cpu["worker"],
-        database_cpu=cpu["replica" if kind == "routed" else "primary"],
-        client_cpu=cpu["client"],
-        held=sample.held,
-        waiting=sample.waiting,
-        round_trips=0,
-        pgbouncer_cpu=cpu["pgbouncer"] if KINDS[kind].is_behind_pgbouncer else 0,
-        replay_cpu=cpu["replica"] if kind == "edit" else 0,
-    )
 
 
 def make_tables(check: Check) -> dict[str, str]:
